@@ -1,0 +1,168 @@
+package flows
+
+// Flow is all that is known of one flow. A Tracker owns it: what a Consumer
+// is handed is valid during the call, and a copy of the value (it holds no
+// pointers) is valid for good.
+type Flow struct {
+	// Identity. Src is the initiator.
+	Src, Dst         Addr
+	SrcPort, DstPort uint16
+	Proto            uint8
+	ICMPType         uint8 // of the first packet, where Proto is ICMP
+	ICMPCode         uint8
+	Basis            DirectionBasis
+	Flags            PacketFlags // of the first packet: IPv6, HasPorts, HasEthernet, HasVLAN, HasInnerVLAN, ICMPError
+	VLAN, InnerVLAN  uint16      // of the first packet
+	SrcMAC, DstMAC   [6]byte     // of the first packet, turned to the flow's direction
+	State            ConnState
+	End              EndReason
+	NHistory         uint8
+	Quote            uint64 // ICMP error: hash of the quoted packet's tuple and direction
+	hash             uint64
+	tie              uint32 // flows of the same tuple and first time that came before
+	Encap            uint32 // consumer's reference to the first packet's encapsulation; 0: none
+
+	First, Last Stamp // first and last packet in capture order
+	LastTime    int64 // latest packet time, which is Last.Time unless packets are out of order
+
+	Sides [2]SideStats
+
+	ICMPErrors       uint32 // ICMP errors that quoted a packet of this flow
+	ICMPErrorType    uint8  // type and code of the last of them
+	ICMPErrorCode    uint8
+	HistoryBuf       [22]byte // the first NHistory letters
+	SYNTime          int64    // handshake: SYN, SYN-ACK and its ACK, where seen (0: not)
+	SYNACKTime       int64
+	HandshakeACKTime int64
+
+	// User is for the consumer. The tracker keeps it and never reads it.
+	User [3]uint64
+
+	tracker // what only the tracker needs
+}
+
+// SideStats counts what one side sent.
+type SideStats struct {
+	Packets      uint64
+	Bytes        uint64 // IP datagrams by their own length, IP header included
+	PayloadBytes uint64 // transport payload by the headers' claim, captured or not
+	WireBytes    uint64 // frames, link header included
+
+	SizeMin, SizeMax uint32 // IP bytes of a packet
+	SizeSumSquares   float64
+	FirstTime        int64 // of this side's first and latest packet
+	LastTime         int64
+	IATMin, IATMax   int64 // nanoseconds between packets of this side in capture order; valid from the second packet on
+	IATSumSquares    float64
+	IATSum           int64 //
+
+	FirstPayload   [16]byte // the first bytes of the first non-empty payload
+	NFirstPayload  uint8
+	TTLMin, TTLMax uint8
+	TOS            uint8  // of the side's first packet; DSCP is its upper six bits
+	Fragments      uint64 // IP fragments that this side's datagrams were put together from
+	BadChecksums   uint64 // transport checksums; IPv4 header checksums too
+
+	TCP TCPStats
+}
+
+// TCPStats are of one side of a TCP flow.
+type TCPStats struct {
+	FlagsSeen   uint16    // union
+	FlagCounts  [9]uint32 // packets with FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, AE
+	Window      uint16    // first window, unscaled
+	MSS         uint16    // where OptMSS
+	WindowScale uint8     // where OptWindowScale
+	Options     TCPOptions
+
+	ZeroWindows       uint32
+	Retransmits       uint64 // segments that carried only bytes already seen
+	RetransmitBytes   uint64
+	OutOfOrder        uint64 // segments beyond the next expected byte, or that filled such a hole
+	Gaps              uint64 // runs of bytes that were never captured
+	GapBytes          uint64
+	OverlapMismatches uint64 // segments whose overlap with held bytes differs from them
+}
+
+// TCPOptions says which options a side's SYN carried.
+type TCPOptions uint8
+
+const (
+	OptMSS TCPOptions = 1 << iota
+	OptWindowScale
+	OptSACKPermitted
+	OptTimestamps
+	OptSYNSeen // a SYN of this side was seen, so that the absence of an option is known
+)
+
+// ID returns the flow's identifier: derived from its tuple, protocol and first
+// time, so that it is the same whatever the shard count, the number of workers
+// or the cut of the packets into files.
+func (f *Flow) ID() int64 {
+	v := Hash(&f.Src, &f.Dst, f.SrcPort, f.DstPort, f.Proto)
+	v = mix(v^uint64(f.First.Time), 0x8ebc6af09c88c6e3^uint64(f.tie)<<32^f.Quote)
+	return int64(v >> 1) // positive: the sign carries nothing and jars in a shell
+}
+
+// History returns Zeek's history letters, in memory of f.
+func (f *Flow) History() []byte { return f.HistoryBuf[:f.NHistory] }
+
+// DirectionBasis says what decided who the initiator is.
+type DirectionBasis uint8
+
+const (
+	ByFirstPacket DirectionBasis = iota // the sender of the first packet seen
+	BySYN                               // the sender of the SYN
+	BySYNACK                            // the receiver of the SYN-ACK
+)
+
+func (b DirectionBasis) String() string {
+	return [...]string{"first_packet", "syn", "syn_ack"}[b]
+}
+
+// EndReason says why a flow ended.
+type EndReason uint8
+
+const (
+	EndNone EndReason = iota
+	EndFIN
+	EndRST
+	EndIdleTimeout
+	EndActiveTimeout
+	EndTupleReuse
+	EndEvicted
+	EndOfInput
+)
+
+func (r EndReason) String() string {
+	return [...]string{"", "fin", "rst", "idle_timeout", "active_timeout", "tuple_reuse", "evicted", "end_of_input"}[r]
+}
+
+// ConnState is Zeek's conn_state.
+type ConnState uint8
+
+const (
+	StateNone ConnState = iota
+	S0                  // SYN, no answer
+	S1                  // established, not ended
+	SF                  // established and ended by both
+	REJ                 // SYN answered by RST
+	S2                  // established, initiator closed, responder did not
+	S3                  // established, responder closed, initiator did not
+	RSTO                // established, initiator reset
+	RSTR                // established, responder reset
+	RSTOS0              // SYN then RST by the initiator, no SYN-ACK
+	RSTRH               // SYN-ACK then RST by the responder, no SYN seen
+	SH                  // SYN then FIN by the initiator, no SYN-ACK
+	SHR                 // SYN-ACK then FIN by the responder, no SYN seen
+	OTH                 // no SYN seen
+)
+
+func (s ConnState) String() string {
+	return [...]string{"", "S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH"}[s]
+}
+
+// tracker is a flow's private state.
+type tracker struct {
+	next uint32
+}
