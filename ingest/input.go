@@ -1,0 +1,4 @@
+package ingest
+
+// input is one input being read.
+type input struct{}

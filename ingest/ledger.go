@@ -1,0 +1,158 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Outcome says what became of a packet. Every packet of a capture has exactly
+// one.
+type Outcome uint8
+
+const (
+	OutcomeFlow               Outcome = iota // it belongs to a flow
+	OutcomeNotIP                             // its network layer is not IP: ARP, LLDP, spanning tree, …
+	OutcomeUnsupportedLink                   // its link type is not decoded
+	OutcomeMalformedLink                     // its link-layer header, or a tunnel's, contradicts itself
+	OutcomeMalformedNetwork                  // its IP header or an extension header contradicts itself
+	OutcomeMalformedTransport                // its transport header contradicts itself
+	OutcomeCut                               // the capture holds too little of it: cut by the snap length within its headers
+	OutcomeFragmentReassembled               // a fragment of a datagram that was completed
+	OutcomeFragmentIncomplete                // a fragment of a datagram that was not
+	NumOutcomes
+
+	// OutcomeFragment is not final: the defragmenter settles it as one of the
+	// two above, when the datagram is complete or given up.
+	OutcomeFragment Outcome = 0xff
+)
+
+var outcomeNames = [NumOutcomes]string{
+	"flow", "not_ip", "unsupported_link", "malformed_link", "malformed_network", "malformed_transport",
+	"cut", "fragment_reassembled", "fragment_incomplete",
+}
+
+func (o Outcome) String() string {
+	if o < NumOutcomes {
+		return outcomeNames[o]
+	}
+	if o == OutcomeFragment {
+		return "fragment"
+	}
+	return ""
+}
+
+// Capture is the ledger's entry for one input: what it is, what became of each
+// of its packets, and why reading it ended early, if it did.
+type Capture struct {
+	Name        string // see Input.Name
+	Bytes       int64  // size as stored; from standard input, the bytes read
+	SHA256      string // of the bytes as stored, in hexadecimal; empty with Config.NoHash, or where they could not all be read
+	Format      string // "pcap", "pcapng"; empty for what is no capture
+	Compression string // "", "gzip", "zstd"
+	ByteOrder   string // "little", "big"; "mixed" for sections that differ
+
+	// TimestampResolution is the length of a tick: "1us", "1ns", "2^-10s"; of several
+	// interfaces, the different ones in order of appearance, joined by commas.
+	TimestampResolution string
+
+	LinkTypes []string // names of the link types of its interfaces, in order of appearance
+	Snaplen   uint32   // the largest of its interfaces; 0: none given
+
+	Packets    uint64
+	FirstTime  int64 // earliest packet time; with no timed packet 0
+	LastTime   int64 // latest packet time
+	HasTime    bool  // some packet has a time
+	OutOfOrder uint64
+
+	// One of these for each packet.
+	InFlow              uint64
+	NotIP               uint64
+	UnsupportedLink     uint64
+	MalformedLink       uint64
+	MalformedNetwork    uint64
+	MalformedTransport  uint64
+	CutBySnaplen        uint64
+	FragmentReassembled uint64
+	FragmentIncomplete  uint64
+
+	// Beside the outcomes.
+	BadChecksums uint64 // packets with a wrong IPv4 or transport checksum; 0 unless Config.Checksums
+	LimitsHit    uint64 // times that a bound of Config made something be given up
+
+	// Err says why reading ended before the input did, empty if it did not.
+	Err       string
+	ErrKind   DamageKind
+	ErrOffset int64  // of the record that could not be read, in the bytes after decompression
+	ErrPacket uint64 // the packet that would have come, counted from 1
+}
+
+// DamageKind classes the reasons for which an input is not read to its end.
+type DamageKind string
+
+const (
+	DamageNone        DamageKind = ""
+	DamageNotCapture  DamageKind = "not_a_capture" // it does not begin like a capture
+	DamageTruncated   DamageKind = "truncated"     // it ends within a record
+	DamageMalformed   DamageKind = "malformed"     // a record's header contradicts itself or a bound
+	DamageCompression DamageKind = "compression"   // the compressed data is damaged or ends early
+	DamageRead        DamageKind = "read"          // the operating system could not read it
+	DamageUnsupported DamageKind = "unsupported"   // a version of the format that is not known
+)
+
+// counts is a Capture's tally of outcomes and flags in the making.
+type counts struct {
+	outcomes     [NumOutcomes]uint64
+	badChecksums uint64
+	limitsHit    uint64
+}
+
+func (c *Capture) add(n *counts) {
+	for o, v := range n.outcomes {
+		*c.outcome(Outcome(o)) += v
+	}
+	c.BadChecksums += n.badChecksums
+	c.LimitsHit += n.limitsHit
+}
+
+// outcome returns the counter of o, which must be final.
+func (c *Capture) outcome(o Outcome) *uint64 {
+	switch o {
+	case OutcomeFlow:
+		return &c.InFlow
+	case OutcomeNotIP:
+		return &c.NotIP
+	case OutcomeUnsupportedLink:
+		return &c.UnsupportedLink
+	case OutcomeMalformedLink:
+		return &c.MalformedLink
+	case OutcomeMalformedNetwork:
+		return &c.MalformedNetwork
+	case OutcomeMalformedTransport:
+		return &c.MalformedTransport
+	case OutcomeCut:
+		return &c.CutBySnaplen
+	case OutcomeFragmentReassembled:
+		return &c.FragmentReassembled
+	case OutcomeFragmentIncomplete:
+		return &c.FragmentIncomplete
+	}
+	panic(fmt.Sprintf("ingest: outcome %d is not final", o))
+}
+
+// Balanced returns an error unless the outcomes add up to the packets. A
+// difference is a fault of this program, never of the capture.
+func (c *Capture) Balanced() error {
+	var sum uint64
+	for o := range NumOutcomes {
+		sum += *c.outcome(o)
+	}
+	if sum != c.Packets {
+		return fmt.Errorf("%s: %w: %d packets, outcomes of %d", c.Name, errUnbalanced, c.Packets, sum)
+	}
+	return nil
+}
+
+var errUnbalanced = errors.New("the ledger does not add up")
+
+// Damaged reports whether the input could not be read to its end.
+func (c *Capture) Damaged() bool { return c.ErrKind != DamageNone }
