@@ -38,7 +38,7 @@ type Flow struct {
 	// User is for the consumer. The tracker keeps it and never reads it.
 	User [3]uint64
 
-	tracker // what only the tracker needs
+	private // what only the tracker reads
 }
 
 // SideStats counts what one side sent.
@@ -160,9 +160,4 @@ const (
 
 func (s ConnState) String() string {
 	return [...]string{"", "S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH"}[s]
-}
-
-// tracker is a flow's private state.
-type tracker struct {
-	next uint32
 }

@@ -1,0 +1,279 @@
+package flows
+
+import "encoding/binary"
+
+// endpoint is the state of one end of a TCP flow, after Zeek's endpoint
+// states: it follows what the end sent, whatever the other end made of it.
+type endpoint uint8
+
+const (
+	epInactive    endpoint = iota // sent nothing
+	epSYNSent                     // sent a SYN
+	epSYNACKSent                  // sent a SYN-ACK to a SYN that was not seen
+	epPartial                     // sent something, but no SYN
+	epEstablished                 // took part in a handshake
+	epClosed                      // sent a FIN
+	epReset                       // sent a RST
+)
+
+// closed reports whether nothing but late packets can come: both ends have
+// ended their side, or one has reset the flow.
+func (f *Flow) closed() bool {
+	a, b := f.streams[0].state, f.streams[1].state
+	return a == epReset || b == epReset || a == epClosed && b == epClosed
+}
+
+func (f *Flow) closeReason() EndReason {
+	a, b := f.streams[0].state, f.streams[1].state
+	switch {
+	case a == epReset || b == epReset:
+		return EndRST
+	case a == epClosed && b == epClosed:
+		return EndFIN
+	}
+	return EndNone
+}
+
+// reusedBy reports whether p, a SYN of side, begins another flow of the same
+// tuple: its sequence number is not the one with which the side began.
+func (f *Flow) reusedBy(side Side, p *Packet) bool {
+	st, peer := &f.streams[side], &f.streams[side.Other()]
+	switch {
+	case st.hasISN:
+		return st.isn != p.Seq
+	case st.begun:
+		// Its first segment came without a SYN, unless this is that SYN, late.
+		return st.first != p.Seq+1
+	case peer.hasAck:
+		// The peer has answered something of this side that was not captured.
+		return peer.firstAck != p.Seq+1
+	}
+	return f.closed()
+}
+
+// connState returns Zeek's conn_state.
+func (f *Flow) connState() ConnState {
+	switch f.Proto {
+	case ProtoTCP:
+	case ProtoUDP:
+		switch {
+		case f.Sides[1].Packets == 0:
+			return S0
+		case f.Sides[0].Packets == 0:
+			return SHR
+		}
+		return SF
+	default:
+		return OTH
+	}
+	o, r := f.streams[0].state, f.streams[1].state
+	switch {
+	case r == epReset:
+		switch {
+		case o == epSYNSent, o == epReset && f.streams[0].before == epSYNSent:
+			return REJ
+		case o == epInactive:
+			return RSTRH
+		}
+		return RSTR
+	case o == epReset:
+		if r == epInactive && f.streams[0].before == epSYNSent {
+			return RSTOS0
+		}
+		return RSTO
+	case o == epClosed && r == epClosed:
+		return SF
+	case o == epClosed:
+		if r == epInactive {
+			return SH
+		}
+		return S2
+	case r == epClosed:
+		if o == epInactive {
+			return SHR
+		}
+		return S3
+	case o == epSYNSent && r == epInactive:
+		return S0
+	case o == epEstablished && r == epEstablished:
+		return S1
+	}
+	return OTH
+}
+
+// segment takes a TCP packet: state and history, then its bytes.
+func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
+	var (
+		st    = &f.streams[side]
+		peer  = &f.streams[side.Other()]
+		stats = &f.Sides[side].TCP
+		at    = Stamp{p.Time, p.Pos}
+		fl    = p.TCPFlags
+	)
+	if fl &^= 0xe00; stats.FlagsSeen == 0 && !st.begun {
+		stats.Window = p.Window
+	}
+	stats.FlagsSeen |= fl
+	for b, v := 0, fl; v != 0; b, v = b+1, v>>1 {
+		if v&1 != 0 {
+			stats.FlagCounts[b]++
+		}
+	}
+	if p.Window == 0 && fl&(RST|SYN|FIN) == 0 {
+		stats.ZeroWindows++
+		f.hist(side, 'w', uint64(stats.ZeroWindows))
+	}
+
+	wasClosed := f.closed()
+	if fl&SYN != 0 {
+		t.synPacket(f, side, p, data)
+	} else if st.state == epInactive && fl&(FIN|RST) == 0 {
+		st.state = epPartial
+	}
+
+	if fl&ACK != 0 {
+		if !st.hasAck {
+			st.hasAck, st.firstAck, st.ack = true, p.Ack, p.Ack
+		} else if int32(p.Ack-st.ack) > 0 {
+			st.ack = p.Ack
+		}
+		if f.SYNACKTime != 0 && f.HandshakeACKTime == 0 && side == Initiator && fl&(SYN|RST) == 0 &&
+			peer.hasISN && p.Ack == peer.isn+1 {
+			f.HandshakeACKTime = p.Time
+		}
+	}
+
+	seq := p.Seq
+	if fl&SYN != 0 {
+		seq++
+	}
+	n := p.PayloadLen
+	if n > 0 && fl&RST != 0 {
+		n = 0 // a RST may explain itself (RFC 9293 section 3.5.3); that is no part of the stream
+	}
+	switch {
+	case n > 0:
+		f.hist(side, 'd', 0)
+	case fl&(SYN|FIN|RST) == 0 && fl&ACK != 0:
+		f.hist(side, 'a', 0)
+	}
+	if !st.begun && fl&RST == 0 {
+		st.begun, st.next, st.first = true, seq, seq
+		if fl&SYN == 0 && n == 0 && fl&FIN == 0 && peer.hasAck && int32(seq-peer.ack) == -1 {
+			st.next, st.first = peer.ack, peer.ack // a keep-alive opens the capture
+		}
+	}
+	if n > 0 {
+		captured := min(p.PayloadCaptured, n)
+		t.bytes(f, side, at, seq, n, data[p.Payload:p.Payload+captured])
+	}
+	if fl&FIN != 0 && fl&RST == 0 {
+		f.hist(side, 'f', 0)
+		if st.state != epReset {
+			st.state = epClosed
+		}
+		if !st.hasFin {
+			st.hasFin, st.finSeq, st.finAt = true, seq+n, at
+		}
+	}
+	t.advance(f, side, at)
+	if st.heldRef != 0 {
+		t.acknowledged(f, side, at)
+	}
+	if fl&ACK != 0 {
+		t.acknowledged(f, side.Other(), at)
+	}
+	if fl&RST != 0 && fl&SYN == 0 {
+		f.hist(side, 'r', 0)
+		if st.state != epReset {
+			st.before, st.state = st.state, epReset
+			if !f.ignore {
+				t.flush(f, side)
+				t.flush(f, side.Other())
+				t.consumer.Rst(f, side, at)
+			}
+		}
+	}
+	if !wasClosed && f.closed() && t.cfg.CloseLinger != never {
+		t.wheel.remove(f, &t.slab)
+		t.wheel.add(f, f.ref, t.deadline(f), &t.slab)
+	}
+}
+
+// synPacket takes what is particular to a packet with SYN.
+func (t *Tracker) synPacket(f *Flow, side Side, p *Packet, data []byte) {
+	st, peer := &f.streams[side], &f.streams[side.Other()]
+	stats := &f.Sides[side].TCP
+	switch fl := p.TCPFlags; {
+	case fl&RST != 0:
+		f.hist(side, 'i', 0)
+		return
+	case fl&FIN != 0:
+		f.hist(side, 'q', 0)
+	case fl&ACK != 0:
+		f.hist(side, 'h', 0)
+	default:
+		f.hist(side, 's', 0)
+	}
+	if !st.hasISN {
+		st.hasISN, st.isn = true, p.Seq
+		stats.Window = p.Window
+		readOptions(stats, data[p.Transport+20:p.Payload])
+	}
+	if p.TCPFlags&ACK == 0 {
+		if st.state == epInactive || st.state == epPartial {
+			st.state = epSYNSent
+			if f.SYNTime == 0 && side == Initiator {
+				f.SYNTime = p.Time
+			}
+			if peer.state == epSYNACKSent { // captured before the SYN that it answers
+				st.state, peer.state = epEstablished, epEstablished
+			}
+		}
+		return
+	}
+	if side == Responder && f.SYNACKTime == 0 {
+		f.SYNACKTime = p.Time
+	}
+	switch {
+	case peer.state == epSYNSent || peer.state == epEstablished:
+		if st.state < epEstablished {
+			st.state = epEstablished
+		}
+		peer.state = epEstablished
+	case st.state == epInactive:
+		st.state = epSYNACKSent
+	}
+}
+
+// readOptions takes what a SYN's options announce (RFC 9293 section 3.2, RFC 7323, RFC 2018).
+func readOptions(s *TCPStats, opt []byte) {
+	s.Options |= OptSYNSeen
+	for len(opt) > 0 {
+		kind := opt[0]
+		if kind == 0 {
+			return
+		}
+		if kind == 1 {
+			opt = opt[1:]
+			continue
+		}
+		if len(opt) < 2 || opt[1] < 2 || int(opt[1]) > len(opt) {
+			return
+		}
+		v := opt[2:opt[1]]
+		switch {
+		case kind == 2 && len(v) == 2:
+			s.MSS = binary.BigEndian.Uint16(v)
+			s.Options |= OptMSS
+		case kind == 3 && len(v) == 1:
+			s.WindowScale = v[0]
+			s.Options |= OptWindowScale
+		case kind == 4:
+			s.Options |= OptSACKPermitted
+		case kind == 8 && len(v) == 8:
+			s.Options |= OptTimestamps
+		}
+		opt = opt[opt[1]:]
+	}
+}

@@ -1,0 +1,465 @@
+package flows
+
+import "math"
+
+// Config bounds and times a Tracker. The zero value of a field is its
+// documented default; a negative duration means never. Times are
+// nanoseconds of packet time.
+type Config struct {
+	TCPIdle     int64 // an open TCP flow without packets ends; default 5 min
+	UDPIdle     int64 // default 1 min
+	ICMPIdle    int64 // default 1 min
+	OtherIdle   int64 // other protocols; default 1 min
+	Attempt     int64 // a TCP flow that has one SYN's sender and no answer; default 5 s
+	CloseLinger int64 // how long after its last packet a closed TCP flow takes late ones; default 5 s
+	Active      int64 // a flow of this age is ended and begun anew; default never
+
+	MaxFlows        int // live flows; the one due first is evicted; default 1<<20
+	MaxHeldPerSide  int // bytes of one side held for reassembly; default 1 MiB
+	MaxHeld         int // bytes held in all; default 64 MiB
+	MaxHeldSegments int // segments of one side held; default 1024
+}
+
+const (
+	second = int64(1e9)
+	// gapPatience is how long after its acknowledgement a hole may still be
+	// filled: captures by several queues or taps show an acknowledgement before
+	// the data that it is for.
+	gapPatience = second / 20
+)
+
+// WithDefaults returns c with its defaults filled in.
+func (c Config) WithDefaults() Config {
+	idle := func(v *int64, d int64) {
+		switch {
+		case *v == 0:
+			*v = d
+		case *v < 0:
+			*v = never
+		}
+	}
+	idle(&c.TCPIdle, 300*second)
+	idle(&c.UDPIdle, 60*second)
+	idle(&c.ICMPIdle, 60*second)
+	idle(&c.OtherIdle, 60*second)
+	idle(&c.Attempt, 5*second)
+	idle(&c.CloseLinger, 5*second)
+	idle(&c.Active, never)
+	if c.MaxFlows <= 0 {
+		c.MaxFlows = 1 << 20
+	}
+	if c.MaxHeldPerSide <= 0 {
+		c.MaxHeldPerSide = 1 << 20
+	}
+	if c.MaxHeld <= 0 {
+		c.MaxHeld = 64 << 20
+	}
+	if c.MaxHeldSegments <= 0 {
+		c.MaxHeldSegments = 1024
+	}
+	return c
+}
+
+// Consumer takes what a Tracker finds, in the order of the packets. The flow
+// and all bytes are lent for the call. A Consumer may set f.User and
+// f.Encap, call f.Ignore, and must change nothing else.
+type Consumer interface {
+	// Started begins a flow. p is its first packet.
+	Started(f *Flow, p *Packet)
+	// Data is the next bytes of a TCP side, in order, each byte once.
+	Data(f *Flow, side Side, at Stamp, data []byte)
+	// Gap says that the next n bytes of a TCP side will not come.
+	Gap(f *Flow, side Side, at Stamp, n int64)
+	// Fin says that a TCP side has ended its bytes.
+	Fin(f *Flow, side Side, at Stamp)
+	// Rst says that a TCP side has reset the flow.
+	Rst(f *Flow, side Side, at Stamp)
+	// Datagram is the captured payload of a UDP packet.
+	Datagram(f *Flow, side Side, at Stamp, data []byte)
+	// Ended ends a flow; f is complete and f.End says why.
+	Ended(f *Flow)
+}
+
+// Stats counts what a Tracker did that no flow tells.
+type Stats struct {
+	Flows         uint64 // started
+	Evicted       uint64 // ended because MaxFlows were live
+	HeldLimitHits uint64 // times a hole was given up because a bound on held bytes or segments was reached
+	PeakLive      int
+	PeakHeld      int
+}
+
+// A Tracker follows the flows of one shard. It is not safe for concurrent use.
+type Tracker struct {
+	cfg      Config
+	consumer Consumer
+	table    table
+	slab     slab
+	wheel    wheel
+	pool     segmentPool
+	Stats    Stats
+}
+
+// NewTracker returns a tracker that tells c what it finds.
+func NewTracker(cfg Config, c Consumer) *Tracker {
+	t := &Tracker{cfg: cfg.WithDefaults(), consumer: c}
+	t.table.slots = make([]slot, minTable)
+	return t
+}
+
+// private is the part of a Flow that only its tracker reads.
+type private struct {
+	ref        uint32
+	next, prev uint32 // wheel list or free list
+	slot       uint16
+	live       bool
+	ignore     bool // the consumer wants no more bytes
+	streams    [2]stream
+}
+
+// Ignore says that the consumer wants no more of the flow's bytes: the tracker
+// goes on counting but calls Data, Gap, Fin and Rst no more. What
+// it holds for reassembly is let go.
+func (f *Flow) Ignore() { f.ignore = true }
+
+// Add takes the next packet. data is what the packet's offsets point into.
+func (t *Tracker) Add(p *Packet, data []byte) {
+	f, side := t.find(p)
+	var before *Flow // the flow of this tuple that p ended
+	var prior Flow
+	if f != nil {
+		if reason := t.endsBefore(f, side, p); reason != EndNone {
+			prior.First.Time, prior.tie = f.First.Time, f.tie
+			before = &prior
+			t.Finish(f, reason)
+			f = nil
+		}
+	}
+	if f == nil {
+		f, side = t.start(p, data)
+		if before != nil && before.First.Time == f.First.Time {
+			f.tie = before.tie + 1
+		}
+		t.consumer.Started(f, p)
+	}
+	t.count(f, side, p, data)
+	switch p.Proto {
+	case ProtoTCP:
+		t.segment(f, side, p, data)
+	case ProtoUDP:
+		f.hist(side, 'd', 0)
+		if p.PayloadLen > 0 && !f.ignore {
+			t.consumer.Datagram(f, side, Stamp{p.Time, p.Pos}, data[p.Payload:p.Payload+p.PayloadCaptured])
+		}
+	}
+	if p.Flags&ICMPError != 0 {
+		t.noteQuoted(p)
+	}
+}
+
+// find returns the live flow of p's tuple and the side that sent p.
+func (t *Tracker) find(p *Packet) (*Flow, Side) {
+	mask := uint32(len(t.table.slots) - 1)
+	tag := uint32(p.Hash >> 32)
+	for i := t.table.home(p.Hash); ; i = (i + 1) & mask {
+		s := t.table.slots[i]
+		if s.ref == 0 {
+			return nil, 0
+		}
+		if s.tag != tag {
+			continue
+		}
+		f := t.slab.at(s.ref)
+		if f.Proto != p.Proto || f.Quote != p.Quote {
+			continue
+		}
+		if f.SrcPort == p.SrcPort && f.DstPort == p.DstPort && f.Src == p.Src && f.Dst == p.Dst {
+			return f, Initiator
+		}
+		if f.SrcPort == p.DstPort && f.DstPort == p.SrcPort && f.Src == p.Dst && f.Dst == p.Src {
+			return f, Responder
+		}
+	}
+}
+
+// noteQuoted marks the flow that an ICMP error quotes, if it lives. An error
+// hashes as what it quotes, so the flow is in this shard.
+func (t *Tracker) noteQuoted(p *Packet) {
+	mask := uint32(len(t.table.slots) - 1)
+	for i := t.table.home(p.Hash); ; i = (i + 1) & mask {
+		s := t.table.slots[i]
+		if s.ref == 0 {
+			return
+		}
+		if f := t.slab.at(s.ref); f.hash == p.Hash && f.Quote == 0 {
+			f.ICMPErrors++
+			f.ICMPErrorType, f.ICMPErrorCode = p.ICMPType, p.ICMPCode
+			return
+		}
+	}
+}
+
+// deadline returns the time after which f is over if no packet comes.
+func (t *Tracker) deadline(f *Flow) int64 {
+	d := t.idle(f)
+	if d == never {
+		if t.cfg.Active == never {
+			return never
+		}
+		return satAdd(f.First.Time, t.cfg.Active)
+	}
+	return satAdd(f.LastTime, d)
+}
+
+func satAdd(a, b int64) int64 {
+	if b == never || b > 0 && a > math.MaxInt64-b {
+		return never
+	}
+	return a + b
+}
+
+func (t *Tracker) idle(f *Flow) int64 {
+	switch f.Proto {
+	case ProtoTCP:
+		switch {
+		case f.closed():
+			return t.cfg.CloseLinger
+		case f.streams[0].state == epSYNSent && f.streams[1].state == epInactive:
+			return min(t.cfg.Attempt, t.cfg.TCPIdle)
+		}
+		return t.cfg.TCPIdle
+	case ProtoUDP:
+		return t.cfg.UDPIdle
+	case ProtoICMP, ProtoICMPv6:
+		return t.cfg.ICMPIdle
+	}
+	return t.cfg.OtherIdle
+}
+
+// endsBefore says whether, and why, f was over when p came.
+func (t *Tracker) endsBefore(f *Flow, side Side, p *Packet) EndReason {
+	if d := t.idle(f); d != never && p.Time > satAdd(f.LastTime, d) {
+		return EndIdleTimeout
+	}
+	if t.cfg.Active != never && p.Time > satAdd(f.First.Time, t.cfg.Active) {
+		return EndActiveTimeout
+	}
+	if p.Proto == ProtoTCP && p.TCPFlags&(SYN|ACK|RST|FIN) == SYN && f.reusedBy(side, p) {
+		return EndTupleReuse
+	}
+	return EndNone
+}
+
+func (t *Tracker) start(p *Packet, data []byte) (*Flow, Side) {
+	if live := t.table.n; live >= t.cfg.MaxFlows {
+		t.evict()
+	} else if live >= t.Stats.PeakLive {
+		t.Stats.PeakLive = live + 1
+	}
+	t.Stats.Flows++
+	f, ref := t.slab.alloc()
+	f.ref, f.live, f.hash = ref, true, p.Hash
+	f.First = Stamp{p.Time, p.Pos}
+	f.LastTime = math.MinInt64
+	f.Proto, f.ICMPType, f.ICMPCode, f.Quote = p.Proto, p.ICMPType, p.ICMPCode, p.Quote
+	f.Flags = p.Flags & (IPv6 | HasPorts | HasEthernet | HasVLAN | HasInnerVLAN | ICMPError)
+	f.VLAN, f.InnerVLAN = p.VLAN, p.InnerVLAN
+	side := Initiator
+	if p.Proto == ProtoTCP && p.TCPFlags&SYN != 0 {
+		f.Basis = BySYN
+		if p.TCPFlags&ACK != 0 {
+			f.Basis, side = BySYNACK, Responder
+		}
+	}
+	var macs [2][6]byte
+	if p.Flags&HasEthernet != 0 {
+		copy(macs[side.Other()][:], data[p.Link:])
+		copy(macs[side][:], data[p.Link+6:])
+	}
+	f.SrcMAC, f.DstMAC = macs[0], macs[1]
+	if side == Initiator {
+		f.Src, f.Dst, f.SrcPort, f.DstPort = p.Src, p.Dst, p.SrcPort, p.DstPort
+	} else {
+		f.Src, f.Dst, f.SrcPort, f.DstPort = p.Dst, p.Src, p.DstPort, p.SrcPort
+	}
+	t.table.insert(p.Hash, ref, &t.slab)
+	if !t.wheel.begun {
+		t.wheel.begun, t.wheel.now = true, floorSecond(p.Time)
+	}
+	// Its idle time is known once p has been counted; a slot too early does no harm.
+	t.wheel.add(f, ref, satAdd(p.Time, min(t.idleAtStart(p), t.cfg.Active)), &t.slab)
+	return f, side
+}
+
+func (t *Tracker) idleAtStart(p *Packet) int64 {
+	switch p.Proto {
+	case ProtoTCP:
+		return min(t.cfg.Attempt, t.cfg.TCPIdle)
+	case ProtoUDP:
+		return t.cfg.UDPIdle
+	case ProtoICMP, ProtoICMPv6:
+		return t.cfg.ICMPIdle
+	}
+	return t.cfg.OtherIdle
+}
+
+// evict ends the flow that is due first, or, where none is ever due, one of
+// those. Which one depends on the shard's packets alone.
+func (t *Tracker) evict() {
+	for k := int64(0); k < wheelSlots; k++ {
+		if ref := t.wheel.slots[uint64(t.wheel.now+1+k)%wheelSlots]; ref != 0 {
+			t.evictTail(ref)
+			return
+		}
+	}
+	if ref := t.wheel.slots[wheelSlots]; ref != 0 {
+		t.evictTail(ref)
+	}
+}
+
+func (t *Tracker) evictTail(ref uint32) {
+	t.Stats.Evicted++
+	t.Finish(t.slab.at(ref), EndEvicted)
+}
+
+// count adds p to what f and its side count for every protocol.
+func (t *Tracker) count(f *Flow, side Side, p *Packet, data []byte) {
+	f.Last = Stamp{p.Time, p.Pos}
+	if p.Time > f.LastTime {
+		f.LastTime = p.Time
+	}
+	s := &f.Sides[side]
+	if s.Packets == 0 {
+		s.FirstTime, s.TTLMin, s.TTLMax, s.TOS = p.Time, p.TTL, p.TTL, p.TOS
+		s.SizeMin, s.SizeMax = p.IPLen, p.IPLen
+	} else {
+		d := p.Time - s.LastTime
+		if s.Packets == 1 {
+			s.IATMin, s.IATMax = d, d
+		} else {
+			s.IATMin, s.IATMax = min(s.IATMin, d), max(s.IATMax, d)
+		}
+		s.IATSum += d
+		s.IATSumSquares += float64(d) * float64(d)
+		s.TTLMin, s.TTLMax = min(s.TTLMin, p.TTL), max(s.TTLMax, p.TTL)
+		s.SizeMin, s.SizeMax = min(s.SizeMin, p.IPLen), max(s.SizeMax, p.IPLen)
+	}
+	s.LastTime = p.Time
+	s.Packets++
+	s.Bytes += uint64(p.IPLen)
+	s.PayloadBytes += uint64(p.PayloadLen)
+	s.WireBytes += uint64(p.WireLen)
+	s.SizeSumSquares += float64(p.IPLen) * float64(p.IPLen)
+	s.Fragments += uint64(p.Fragments)
+	if p.Flags&(BadChecksum|BadIPChecksum) != 0 {
+		s.BadChecksums++
+		f.hist(side, 'c', s.BadChecksums)
+	}
+	if s.NFirstPayload == 0 && p.PayloadCaptured > 0 {
+		s.NFirstPayload = uint8(copy(s.FirstPayload[:], data[p.Payload:p.Payload+p.PayloadCaptured]))
+	}
+}
+
+// hist appends a letter of Zeek's history: upper case for the initiator. With
+// n == 0 a letter is noted once a side; otherwise n is how often it
+// has come, and it is noted at 1, 10, 100 and so on.
+func (f *Flow) hist(side Side, letter byte, n uint64) {
+	if n == 0 {
+		bit := uint32(1) << (letter - 'a')
+		if f.streams[side].noted&bit != 0 {
+			return
+		}
+		f.streams[side].noted |= bit
+	} else if !powerOfTen(n) {
+		return
+	}
+	if int(f.NHistory) < len(f.HistoryBuf) {
+		if side == Initiator {
+			letter -= 'a' - 'A'
+		}
+		f.HistoryBuf[f.NHistory] = letter
+		f.NHistory++
+	}
+}
+
+func powerOfTen(n uint64) bool {
+	for n >= 10 && n%10 == 0 {
+		n /= 10
+	}
+	return n == 1
+}
+
+// Finish ends f, whatever is pending: holes that nobody filled are gaps.
+// A flow that was closed by its own FINs or RST ends for that reason.
+func (t *Tracker) Finish(f *Flow, reason EndReason) {
+	if !f.live {
+		return
+	}
+	if f.Proto == ProtoTCP {
+		t.flush(f, Initiator)
+		t.flush(f, Responder)
+		if r := f.closeReason(); r != EndNone {
+			reason = r
+		}
+	}
+	f.End = reason
+	f.State = f.connState()
+	t.consumer.Ended(f)
+	f.live = false
+	t.pool.releaseAll(&f.streams[0])
+	t.pool.releaseAll(&f.streams[1])
+	t.wheel.remove(f, &t.slab)
+	t.table.remove(f.hash, f.ref, &t.slab)
+	t.slab.release(f, f.ref)
+}
+
+// Expired appends to dst the flows that are over at the packet time now, in no
+// particular order, and returns the extended slice. They stay live until the
+// caller has Finished them; it must do so before the next Add.
+// It only ever finds what a later packet of the same tuple would find too.
+func (t *Tracker) Expired(now int64, dst []*Flow) []*Flow {
+	w := &t.wheel
+	sec := floorSecond(now)
+	if !w.begun || sec <= w.now {
+		return dst
+	}
+	from, n := w.now+1, min(sec-w.now, wheelSlots)
+	w.now = sec
+	for k := int64(0); k < n; k++ {
+		i := uint64(from+k) % wheelSlots
+		ref := w.slots[i]
+		w.slots[i] = 0
+		for ref != 0 {
+			f := t.slab.at(ref)
+			next := f.next
+			d := t.deadline(f)
+			w.add(f, ref, d, &t.slab)
+			if d < now {
+				dst = append(dst, f)
+			}
+			ref = next
+		}
+	}
+	return dst
+}
+
+// ExpiredReason returns why a flow that Expired listed is over.
+func (t *Tracker) ExpiredReason(f *Flow) EndReason {
+	if t.idle(f) == never {
+		return EndActiveTimeout
+	}
+	return EndIdleTimeout
+}
+
+// Live appends to dst all live flows in no particular order.
+func (t *Tracker) Live(dst []*Flow) []*Flow {
+	for i := range t.slab.chunks {
+		c := t.slab.chunks[i]
+		for j := range c {
+			if c[j].live {
+				dst = append(dst, &c[j])
+			}
+		}
+	}
+	return dst
+}
