@@ -22,6 +22,7 @@ type Arena struct {
 	bytes []byte
 	i64   []int64
 	i32   []int32
+	f64   []float64
 	bools []bool
 	strs  []string
 }
@@ -66,6 +67,16 @@ func (a *Arena) Int32(v int32) *int32 {
 	a.i32 = append(a.i32, v)
 	return &a.i32[len(a.i32)-1]
 }
+
+// Float64 returns a pointer to v.
+func (a *Arena) Float64(v float64) *float64 {
+	p := &Slice(&a.f64, 1)[0]
+	*p = v
+	return p
+}
+
+// int64s returns n zero numbers.
+func (a *Arena) int64s(n int) []int64 { return Slice(&a.i64, n) }
 
 // Bool returns a pointer to v.
 func (a *Arena) Bool(v bool) *bool {
