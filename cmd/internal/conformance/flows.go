@@ -1,0 +1,206 @@
+package conformance
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// A flow's records are oriented by their endpoints, not by who began: the
+// forward direction is that of the endpoint which sorts first. Who began is
+// a matter of rules (a SYN seen or not), how much each end sent is not.
+var flowKind = Kind{
+	Name: "flows",
+	Main: []string{"fwd_packets", "fwd_bytes", "rev_packets", "rev_bytes"},
+	More: []string{"fwd_payload", "rev_payload", "first", "last", "fwd_flags", "rev_flags", "vlan"},
+	same: sameFlowColumn,
+}
+
+// Columns of the table flows without which nothing can be compared.
+var flowColumns = []string{
+	"proto", "src_ip", "src_port", "dst_ip", "dst_port", "ts", "end_ts",
+	"src_packets", "dst_packets", "src_bytes", "dst_bytes", "src_payload_bytes", "dst_payload_bytes",
+	"src_fragments", "dst_fragments", "src_tcp_flags", "dst_tcp_flags", "vlan_id", "inner_vlan_id",
+}
+
+// sameFlowColumn allows for datagrams that came in fragments. We count the
+// datagram's own bytes; the other program shows the datagram in the frame of its
+// last fragment and so has that fragment's length. It has the payload of the
+// whole datagram, though, which then stands for the bytes.
+func sameFlowColumn(c int, t, o *Record) bool {
+	switch c {
+	case 1:
+		return o.frag[0] && t.payload[0] == o.payload[0]
+	case 3:
+		return o.frag[1] && t.payload[1] == o.payload[1]
+	}
+	return false
+}
+
+type endpoint struct{ ip, port string }
+
+func (e endpoint) String() string {
+	if strings.Contains(e.ip, ":") {
+		return "[" + e.ip + "]:" + e.port
+	}
+	return e.ip + ":" + e.port
+}
+
+// canonicalIP gives one text to an address, however a program writes it.
+func canonicalIP(s string) string {
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return s
+	}
+	return a.String()
+}
+
+// order returns the endpoints in the order of their text, and whether they
+// were exchanged.
+func order(a, b endpoint) (endpoint, endpoint, bool) {
+	if b.ip < a.ip || b.ip == a.ip && b.port < a.port {
+		return b, a, true
+	}
+	return a, b, false
+}
+
+// pairOf names two endpoints regardless of direction.
+func pairOf(ip1, port1, ip2, port2 string) string {
+	a, b, _ := order(endpoint{canonicalIP(ip1), port1}, endpoint{canonicalIP(ip2), port2})
+	return a.String() + " " + b.String()
+}
+
+// flowSide is what one end sent.
+type flowSide struct {
+	packets, bytes, payload int64
+	flags                   string
+	frag                    bool
+}
+
+func flowRecord(proto string, a, b endpoint, s [2]flowSide, first, last int64, vlan, label string) Record {
+	a.ip, b.ip = canonicalIP(a.ip), canonicalIP(b.ip)
+	same := a == b
+	a, b, swapped := order(a, b)
+	if swapped {
+		s[0], s[1] = s[1], s[0]
+	}
+	if same { // one end talks to itself: there is one direction
+		s[0] = flowSide{s[0].packets + s[1].packets, s[0].bytes + s[1].bytes, s[0].payload + s[1].payload, Unknown, s[0].frag || s[1].frag}
+		s[1] = flowSide{flags: Unknown}
+	}
+	n := func(v int64) string { return strconv.FormatInt(v, 10) }
+	r := Record{
+		Group: proto + " " + a.String() + " " + b.String(),
+		Main:  []string{n(s[0].packets), n(s[0].bytes), n(s[1].packets), n(s[1].bytes)},
+		More:  []string{n(s[0].payload), n(s[1].payload), n(first), n(last), s[0].flags, s[1].flags, vlan},
+		Time:  first,
+		frag:  [2]bool{s[0].frag, s[1].frag},
+	}
+	r.payload = [2]string{r.More[0], r.More[1]}
+	r.Label = r.Group
+	if label != "" {
+		r.Label += " (" + label + ")"
+	}
+	return r
+}
+
+// tunnelPorts are UDP ports whose payload is another network's packets: VXLAN,
+// GTP-U, Geneve, CAPWAP data, L2TP, Teredo, VXLAN-GPE, Linux's old VXLAN.
+var tunnelPorts = map[string]bool{"4789": true, "2152": true, "6081": true, "5247": true, "1701": true, "3544": true, "4790": true, "8472": true}
+
+// truthFlows returns the TCP and UDP flows of the innermost depth, and the
+// groups of the tunnels that carry them, which have no record.
+//
+// The truth does not say what is carried by what. A row is a carrier when its
+// port is a tunnel's and a flow one deeper begins within its time.
+func truthFlows(rows []map[string]string) (rs []Record, carriers map[string]bool) {
+	carriers = map[string]bool{}
+	carries := func(r map[string]string) bool {
+		if r["proto"] != "udp" || !tunnelPorts[r["a_port"]] && !tunnelPorts[r["b_port"]] {
+			return false
+		}
+		d, _ := strconv.Atoi(r["depth"])
+		first, last := nanoseconds(r["first"]), nanoseconds(r["last"])
+		for _, q := range rows {
+			if e, _ := strconv.Atoi(q["depth"]); e == d+1 {
+				if t := nanoseconds(q["first"]); first <= t && t <= last {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	num := func(r map[string]string, c string) int64 { n, _ := strconv.ParseInt(r[c], 10, 64); return n }
+	for _, r := range rows {
+		if r["proto"] != "tcp" && r["proto"] != "udp" || r["a_ip"] == "" || r["b_ip"] == "" {
+			continue // not over IP
+		}
+		rec := flowRecord(r["proto"], endpoint{r["a_ip"], r["a_port"]}, endpoint{r["b_ip"], r["b_port"]}, [2]flowSide{
+			{num(r, "a2b_pkts"), num(r, "a2b_ip_bytes"), num(r, "a2b_payload"), tcpFlags(r["proto"], r["a2b_flags"]), false},
+			{num(r, "b2a_pkts"), num(r, "b2a_ip_bytes"), num(r, "b2a_payload"), tcpFlags(r["proto"], r["b2a_flags"]), false},
+		}, nanoseconds(r["first"]), nanoseconds(r["last"]), vlanOf(r["vlan"]), "stream "+r["stream"])
+		if carries(r) {
+			carriers[rec.Group] = true
+			continue
+		}
+		rs = append(rs, rec)
+	}
+	return rs, carriers
+}
+
+func vlanOf(s string) string { return strings.ReplaceAll(s, ",", " ") }
+
+// flagLetters are the letters of the lower nine bits of a TCP header's flags,
+// lowest first, as the column tcp_flags has them.
+const flagLetters = "FSRPAUECN"
+
+// tcpFlags brings a union of TCP flags, a hexadecimal number, to letters.
+func tcpFlags(proto, s string) string {
+	if proto != "tcp" {
+		return ""
+	}
+	n, err := strconv.ParseUint(s, 0, 16)
+	if err != nil {
+		return Unknown
+	}
+	var b []byte
+	for i := range len(flagLetters) {
+		if n>>i&1 == 1 {
+			b = append(b, flagLetters[i])
+		}
+	}
+	return string(b)
+}
+
+// ourFlows returns the TCP and UDP rows of the table flows, without those of
+// the groups in without.
+func ourFlows(t *Table, without map[string]bool) ([]Record, error) {
+	if t.Len() == 0 {
+		return nil, nil
+	}
+	if m := t.Missing(flowColumns...); m != nil {
+		return nil, fmt.Errorf("flows lacks columns %v", m)
+	}
+	var rs []Record
+	for i := 0; i < t.Len(); i++ {
+		proto := t.Get(i, "proto")
+		if proto != "tcp" && proto != "udp" {
+			continue
+		}
+		var s [2]flowSide
+		for d, side := range []string{"src_", "dst_"} {
+			s[d] = flowSide{
+				packets: t.Int(i, side+"packets"), bytes: t.Int(i, side+"bytes"), payload: t.Int(i, side+"payload_bytes"),
+				flags: t.Get(i, side+"tcp_flags"), frag: t.Int(i, side+"fragments") > 0,
+			}
+		}
+		vlan := strings.TrimSpace(t.Get(i, "vlan_id") + " " + t.Get(i, "inner_vlan_id"))
+		r := flowRecord(proto, endpoint{t.Get(i, "src_ip"), t.Get(i, "src_port")}, endpoint{t.Get(i, "dst_ip"), t.Get(i, "dst_port")}, s,
+			t.Int(i, "ts"), t.Int(i, "end_ts"), vlan, "row "+strconv.Itoa(i+1))
+		if !without[r.Group] {
+			rs = append(rs, r)
+		}
+	}
+	return rs, nil
+}

@@ -1,0 +1,227 @@
+package conformance
+
+import (
+	"fmt"
+	"strings"
+)
+
+// more returns the values of secondary columns; what the table does not have
+// is not compared.
+func (t *Table) more(i int, columns []string) []string {
+	vs := make([]string, len(columns))
+	for c, name := range columns {
+		vs[c] = Unknown
+		if t.Has(name) {
+			vs[c] = t.Get(i, name)
+		}
+	}
+	return vs
+}
+
+// unless returns what stands for an empty text of the truth.
+func unless(s, empty string) string {
+	if s == "" {
+		return empty
+	}
+	return s
+}
+
+func where(r map[string]string) string {
+	return fmt.Sprintf("%s frame %s %s > %s", r["kind"], r["frame"], endpoint{r["src"], r["sport"]}, endpoint{r["dst"], r["dport"]})
+}
+
+func ourWhere(t *Table, i int, kind string) string {
+	return fmt.Sprintf("%s packets %s-%s %s > %s", kind, t.Get(i, "first_packet"), t.Get(i, "last_packet"),
+		endpoint{t.Get(i, "src_ip"), t.Get(i, "src_port")}, endpoint{t.Get(i, "dst_ip"), t.Get(i, "dst_port")})
+}
+
+func ourPair(t *Table, i int) string {
+	return pairOf(t.Get(i, "src_ip"), t.Get(i, "src_port"), t.Get(i, "dst_ip"), t.Get(i, "dst_port"))
+}
+
+func truthPair(r map[string]string) string { return pairOf(r["src"], r["sport"], r["dst"], r["dport"]) }
+
+// HTTP: the truth has messages, our rows are exchanges, which come apart into
+// the request, the informational responses and the response.
+var (
+	httpRequestKind  = Kind{Name: "http request", Main: []string{"method", "target", "host"}, More: []string{"version", "user_agent", "referer", "request_content_type"}}
+	httpResponseKind = Kind{Name: "http response", Main: []string{"status"}, More: []string{"version", "reason", "response_content_type", "content_encoding"}}
+	httpColumns      = []string{"method", "target", "host", "status", "request_ts", "response_ts"}
+)
+
+func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
+	req := recordSet{name: "http", kind: &httpRequestKind}
+	resp := recordSet{name: "http", kind: &httpResponseKind}
+	for _, r := range truth {
+		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: where(r) + " seen " + r["seen"]}
+		if r["kind"] == "REQ" {
+			rec.Main = []string{r["method"], r["uri"], r["host"]}
+			rec.More = []string{httpVersion(r["version"]), r["user_agent"], r["referer"], r["content_type"]}
+			req.truth = append(req.truth, rec)
+		} else {
+			rec.Main = []string{r["status"]}
+			rec.More = []string{httpVersion(r["version"]), r["reason"], r["content_type"], r["content_encoding"]}
+			resp.truth = append(resp.truth, rec)
+		}
+	}
+	sets := func() []recordSet { return []recordSet{req, resp} }
+	if t.Len() == 0 {
+		return sets(), nil
+	}
+	if m := t.Missing(httpColumns...); m != nil {
+		return sets(), fmt.Errorf("http lacks columns %v", m)
+	}
+	for i := 0; i < t.Len(); i++ {
+		if t.Get(i, "request_ts") != "" {
+			req.ours = append(req.ours, Record{
+				Group: ourPair(t, i), Time: t.Int(i, "request_ts"), Label: ourWhere(t, i, "REQ"),
+				Main: []string{t.Get(i, "method"), t.Get(i, "target"), t.Get(i, "host")},
+				More: t.more(i, httpRequestKind.More),
+			})
+		}
+		if t.Get(i, "response_ts") != "" {
+			rec := Record{Group: ourPair(t, i), Time: t.Int(i, "response_ts"), Label: ourWhere(t, i, "RESP")}
+			for _, code := range list(t.Get(i, "informational")) {
+				inf := rec
+				inf.Main = []string{code}
+				inf.More = []string{Unknown, Unknown, Unknown, Unknown}
+				resp.ours = append(resp.ours, inf)
+			}
+			rec.Main = []string{t.Get(i, "status")}
+			rec.More = t.more(i, httpResponseKind.More)
+			if rec.Main[0] != "" {
+				resp.ours = append(resp.ours, rec)
+			}
+		}
+	}
+	return sets(), nil
+}
+
+func list(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, "\x1f")
+}
+
+func httpVersion(s string) string { return strings.TrimPrefix(s, "HTTP/") }
+
+// TLS: the truth has handshake messages, our rows are handshakes.
+var (
+	clientHelloKind = Kind{Name: "tls client hello", Main: []string{"sni", "ja3", "ja4", "client_version"}, More: []string{"alpn_offered"}}
+	serverHelloKind = Kind{Name: "tls server hello", Main: []string{"version", "cipher"}, More: []string{"ja3s"}}
+	tlsColumns      = []string{"sni", "ja3", "ja4", "client_version", "version", "cipher"}
+)
+
+func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
+	sets := map[string]*[2]recordSet{}
+	layers := [...]string{"tls", "dtls", "quic"}
+	for _, l := range layers {
+		name := l
+		if l != "tls" {
+			name = "tls (" + l + ")"
+		}
+		sets[l] = &[2]recordSet{
+			{name: name, kind: &clientHelloKind, apart: l != "tls"},
+			{name: name, kind: &serverHelloKind, apart: l != "tls"},
+		}
+	}
+	all := func() (s []recordSet) {
+		for _, l := range layers {
+			s = append(s, sets[l][0], sets[l][1])
+		}
+		return s
+	}
+	for _, r := range truth {
+		s := sets[r["layer"]]
+		if s == nil {
+			return all(), fmt.Errorf("truth has layer %q", r["layer"])
+		}
+		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: where(r)}
+		switch r["kind"] {
+		case "CH":
+			rec.Main = []string{r["sni"], unless(r["ja3"], Unknown), unless(r["ja4"], Unknown), r["hs_version"]}
+			rec.More = []string{r["alpn"]}
+			s[0].truth = append(s[0].truth, rec)
+		case "SH":
+			v := r["hs_version"]
+			if r["supported_versions"] != "" {
+				v = r["supported_versions"]
+			}
+			rec.Main = []string{v, r["ciphers"]}
+			rec.More = []string{unless(r["ja3"], Unknown)}
+			s[1].truth = append(s[1].truth, rec)
+		}
+	}
+	if t.Len() == 0 {
+		return all(), nil
+	}
+	if m := t.Missing(tlsColumns...); m != nil {
+		return all(), fmt.Errorf("tls lacks columns %v", m)
+	}
+	return all(), nil
+}
+
+// DNS: the truth has messages, our rows are transactions.
+var (
+	dnsKind    = Kind{Name: "dns", Main: []string{"id", "qname", "qtype", "rcode"}, More: []string{}}
+	dnsColumns = []string{"id", "qname", "qtype", "rcode", "query_ts", "response_ts"}
+)
+
+func dnsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
+	set := recordSet{name: "dns", kind: &dnsKind}
+	for _, r := range truth {
+		if r["in_icmp"] == "1" {
+			continue
+		}
+		rec := Record{Time: nanoseconds(r["time"])}
+		rcode := Unknown
+		kind := "query"
+		if r["response"] == "1" {
+			kind, rcode = "response", r["rcode"]
+		}
+		rec.Label = kind + " " + where(r)
+		rec.Group = kind + " " + r["transport"] + " " + truthPair(r)
+		rec.Weak = r["id"]
+		qname, _, _ := strings.Cut(r["qname"], ";")
+		qtype, _, _ := strings.Cut(r["qtype"], ";")
+		rec.Main = []string{r["id"], dnsName(qname), qtype, rcode}
+		set.truth = append(set.truth, rec)
+	}
+	if t.Len() == 0 {
+		return []recordSet{set}, nil
+	}
+	if m := t.Missing(dnsColumns...); m != nil {
+		return []recordSet{set}, fmt.Errorf("dns lacks columns %v", m)
+	}
+	for i := 0; i < t.Len(); i++ {
+		for _, kind := range []string{"query", "response"} {
+			if t.Get(i, kind+"_ts") == "" {
+				continue
+			}
+			rec := Record{
+				Group: kind + " " + t.Get(i, "transport") + " " + ourPair(t, i),
+				Weak:  t.Get(i, "id"), Time: t.Int(i, kind+"_ts"), Label: ourWhere(t, i, kind),
+				Main: []string{t.Get(i, "id"), dnsName(t.Get(i, "qname")), t.Get(i, "qtype"), Unknown},
+			}
+			n := int64(1)
+			if kind == "response" {
+				rec.Main[3] = t.Get(i, "rcode")
+			} else {
+				n += t.Int(i, "query_retransmits")
+			}
+			for ; n > 0; n-- {
+				set.ours = append(set.ours, rec)
+			}
+		}
+	}
+	return []recordSet{set}, nil
+}
+
+// dnsName brings a name to one form: lower case, no final dot, the root empty.
+func dnsName(s string) string {
+	if s == "<Root>" {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSuffix(s, "."))
+}
