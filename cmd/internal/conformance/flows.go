@@ -183,7 +183,7 @@ func ourFlows(t *Table, without map[string]bool) ([]Record, error) {
 		return nil, fmt.Errorf("flows lacks columns %v", m)
 	}
 	var rs []Record
-	for i := 0; i < t.Len(); i++ {
+	for i := range t.Len() {
 		proto := t.Get(i, "proto")
 		if proto != "tcp" && proto != "udp" {
 			continue

@@ -26,11 +26,11 @@ func unless(s, empty string) string {
 	return s
 }
 
-func where(r map[string]string) string {
-	return fmt.Sprintf("%s frame %s %s > %s", r["kind"], r["frame"], endpoint{r["src"], r["sport"]}, endpoint{r["dst"], r["dport"]})
+func truthLabel(r map[string]string, kind string) string {
+	return fmt.Sprintf("%s frame %s %s > %s", kind, r["frame"], endpoint{r["src"], r["sport"]}, endpoint{r["dst"], r["dport"]})
 }
 
-func ourWhere(t *Table, i int, kind string) string {
+func ourLabel(t *Table, i int, kind string) string {
 	return fmt.Sprintf("%s packets %s-%s %s > %s", kind, t.Get(i, "first_packet"), t.Get(i, "last_packet"),
 		endpoint{t.Get(i, "src_ip"), t.Get(i, "src_port")}, endpoint{t.Get(i, "dst_ip"), t.Get(i, "dst_port")})
 }
@@ -53,7 +53,7 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 	req := recordSet{name: "http", kind: &httpRequestKind}
 	resp := recordSet{name: "http", kind: &httpResponseKind}
 	for _, r := range truth {
-		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: where(r) + " seen " + r["seen"]}
+		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: truthLabel(r, r["kind"]) + " seen " + r["seen"]}
 		if r["kind"] == "REQ" {
 			rec.Main = []string{r["method"], r["uri"], r["host"]}
 			rec.More = []string{httpVersion(r["version"]), r["user_agent"], r["referer"], r["content_type"]}
@@ -71,16 +71,16 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 	if m := t.Missing(httpColumns...); m != nil {
 		return sets(), fmt.Errorf("http lacks columns %v", m)
 	}
-	for i := 0; i < t.Len(); i++ {
+	for i := range t.Len() {
 		if t.Get(i, "request_ts") != "" {
 			req.ours = append(req.ours, Record{
-				Group: ourPair(t, i), Time: t.Int(i, "request_ts"), Label: ourWhere(t, i, "REQ"),
+				Group: ourPair(t, i), Time: t.Int(i, "request_ts"), Label: ourLabel(t, i, "REQ"),
 				Main: []string{t.Get(i, "method"), t.Get(i, "target"), t.Get(i, "host")},
 				More: t.more(i, httpRequestKind.More),
 			})
 		}
 		if t.Get(i, "response_ts") != "" {
-			rec := Record{Group: ourPair(t, i), Time: t.Int(i, "response_ts"), Label: ourWhere(t, i, "RESP")}
+			rec := Record{Group: ourPair(t, i), Time: t.Int(i, "response_ts"), Label: ourLabel(t, i, "RESP")}
 			for _, code := range list(t.Get(i, "informational")) {
 				inf := rec
 				inf.Main = []string{code}
@@ -137,7 +137,7 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		if s == nil {
 			return all(), fmt.Errorf("truth has layer %q", r["layer"])
 		}
-		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: where(r)}
+		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: truthLabel(r, r["kind"])}
 		switch r["kind"] {
 		case "CH":
 			rec.Main = []string{r["sni"], unless(r["ja3"], Unknown), unless(r["ja4"], Unknown), r["hs_version"]}
@@ -160,68 +160,4 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		return all(), fmt.Errorf("tls lacks columns %v", m)
 	}
 	return all(), nil
-}
-
-// DNS: the truth has messages, our rows are transactions.
-var (
-	dnsKind    = Kind{Name: "dns", Main: []string{"id", "qname", "qtype", "rcode"}, More: []string{}}
-	dnsColumns = []string{"id", "qname", "qtype", "rcode", "query_ts", "response_ts"}
-)
-
-func dnsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
-	set := recordSet{name: "dns", kind: &dnsKind}
-	for _, r := range truth {
-		if r["in_icmp"] == "1" {
-			continue
-		}
-		rec := Record{Time: nanoseconds(r["time"])}
-		rcode := Unknown
-		kind := "query"
-		if r["response"] == "1" {
-			kind, rcode = "response", r["rcode"]
-		}
-		rec.Label = kind + " " + where(r)
-		rec.Group = kind + " " + r["transport"] + " " + truthPair(r)
-		rec.Weak = r["id"]
-		qname, _, _ := strings.Cut(r["qname"], ";")
-		qtype, _, _ := strings.Cut(r["qtype"], ";")
-		rec.Main = []string{r["id"], dnsName(qname), qtype, rcode}
-		set.truth = append(set.truth, rec)
-	}
-	if t.Len() == 0 {
-		return []recordSet{set}, nil
-	}
-	if m := t.Missing(dnsColumns...); m != nil {
-		return []recordSet{set}, fmt.Errorf("dns lacks columns %v", m)
-	}
-	for i := 0; i < t.Len(); i++ {
-		for _, kind := range []string{"query", "response"} {
-			if t.Get(i, kind+"_ts") == "" {
-				continue
-			}
-			rec := Record{
-				Group: kind + " " + t.Get(i, "transport") + " " + ourPair(t, i),
-				Weak:  t.Get(i, "id"), Time: t.Int(i, kind+"_ts"), Label: ourWhere(t, i, kind),
-				Main: []string{t.Get(i, "id"), dnsName(t.Get(i, "qname")), t.Get(i, "qtype"), Unknown},
-			}
-			n := int64(1)
-			if kind == "response" {
-				rec.Main[3] = t.Get(i, "rcode")
-			} else {
-				n += t.Int(i, "query_retransmits")
-			}
-			for ; n > 0; n-- {
-				set.ours = append(set.ours, rec)
-			}
-		}
-	}
-	return []recordSet{set}, nil
-}
-
-// dnsName brings a name to one form: lower case, no final dot, the root empty.
-func dnsName(s string) string {
-	if s == "<Root>" {
-		return ""
-	}
-	return strings.ToLower(strings.TrimSuffix(s, "."))
 }
