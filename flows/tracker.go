@@ -443,6 +443,9 @@ func (t *Tracker) Expired(now int64, dst []*Flow) []*Flow {
 	return dst
 }
 
+// Over reports whether f is over at the packet time now.
+func (t *Tracker) Over(f *Flow, now int64) bool { return t.deadline(f) < now }
+
 // ExpiredReason returns why a flow that Expired listed is over.
 func (t *Tracker) ExpiredReason(f *Flow) EndReason {
 	if t.idle(f) == never {
