@@ -9,9 +9,11 @@ type Record struct {
 	Time  int64    // ns; between equal candidates one of the same time goes first
 	Label string   // for people: where the record is from
 
-	// frag: flows only. See Kind.same.
+	// What a Kind.same needs: of a flow, whether a direction had fragments and
+	// its payload; of a client hello, that it is the second.
 	frag    [2]bool
 	payload [2]string
+	again   bool
 }
 
 // Kind describes the records of one comparison.

@@ -1,0 +1,163 @@
+package conformance
+
+import (
+	"crypto/tls"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// TLS: the truth has handshake messages, our rows are handshakes, which come
+// apart into client hello, server hello and certificate messages.
+var (
+	clientHelloKind = Kind{
+		Name: "client hello",
+		Main: []string{"sni", "ja3", "ja4", "client_version"},
+		More: []string{"alpn_offered"},
+		// Of a second client hello, after a retry, our row has no columns of its
+		// own: that it was there is what can be compared, and its name.
+		same: func(c int, _, o *Record) bool { return o.again && c > 0 },
+	}
+	serverHelloKind = Kind{Name: "server hello", Main: []string{"version", "cipher"}, More: []string{"cipher_name", "ja3s"}}
+	certificateKind = Kind{Name: "certificate", Main: []string{"cert_fingerprints"}}
+)
+
+var tlsColumns = []string{
+	"sni", "ja3", "ja4", "ja3s", "client_version", "version", "cipher", "cipher_id", "alpn_offered", "hello_retry", "ts",
+	"cert_fingerprints", "client_cert_fingerprints",
+}
+
+func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
+	// DTLS and QUIC are counted apart until they are parsed.
+	layers := []string{"tls", "dtls", "quic"}
+	sets := make([]recordSet, 0, 3*len(layers))
+	for _, l := range layers {
+		name, apart := "tls", false
+		if l != "tls" {
+			name, apart = "tls ("+l+")", true
+		}
+		sets = append(sets,
+			recordSet{name: name, kind: &clientHelloKind, apart: apart},
+			recordSet{name: name, kind: &serverHelloKind, apart: apart},
+			recordSet{name: "tls (certificate messages)", kind: &certificateKind, apart: true})
+	}
+	layer := func(name string) []recordSet {
+		for i, l := range layers {
+			if l == name {
+				return sets[3*i : 3*i+3]
+			}
+		}
+		return nil
+	}
+	for _, r := range truth {
+		s := layer(r["layer"])
+		if s == nil {
+			return sets, fmt.Errorf("the truth has TLS over %q", r["layer"])
+		}
+		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: truthLabel(r, r["kind"])}
+		switch r["kind"] {
+		case "CH":
+			rec.Main = []string{r["sni"], unless(r["ja3"], Unknown), unless(r["ja4"], Unknown), r["hs_version"]}
+			rec.More = []string{r["alpn"]}
+			s[0].truth = append(s[0].truth, rec)
+		case "SH":
+			version := r["hs_version"]
+			if r["supported_versions"] != "" {
+				version = r["supported_versions"]
+			}
+			rec.Main = []string{version, r["ciphers"]}
+			rec.More = []string{cipherName(r["ciphers"]), unless(r["ja3"], Unknown)}
+			s[1].truth = append(s[1].truth, rec)
+		case "CERT":
+			if r["cert_sha256"] != "" {
+				rec.Main = []string{strings.ReplaceAll(r["cert_sha256"], ";", " ")}
+				s[2].truth = append(s[2].truth, rec)
+			}
+		default:
+			return sets, fmt.Errorf("the truth has a TLS message %q", r["kind"])
+		}
+	}
+	if t.Len() == 0 {
+		return sets, nil
+	}
+	if m := t.Missing(tlsColumns...); m != nil {
+		return sets, fmt.Errorf("tls lacks columns %v", m)
+	}
+	for i := range t.Len() {
+		l := "tls"
+		if tr := t.Get(i, "transport"); tr != "" && tr != "tcp" {
+			l = map[string]string{"udp": "dtls", "dtls": "dtls", "quic": "quic"}[tr]
+		}
+		s := layer(l)
+		if s == nil {
+			return sets, fmt.Errorf("tls has transport %q", t.Get(i, "transport"))
+		}
+		rec := Record{Group: ourPair(t, i), Time: t.Int(i, "ts"), Label: ourLabel(t, i, "row")}
+		retry := t.Get(i, "hello_retry") == "true"
+		if v := t.Get(i, "client_version"); v != "" {
+			ch := rec
+			ch.Main = []string{t.Get(i, "sni"), t.Get(i, "ja3"), t.Get(i, "ja4"), versionNumber(v)}
+			ch.More = []string{strings.ReplaceAll(t.Get(i, "alpn_offered"), "\x1f", ",")}
+			s[0].ours = append(s[0].ours, ch)
+			if retry {
+				ch.Time, ch.again, ch.More = 0, true, []string{Unknown}
+				s[0].ours = append(s[0].ours, ch)
+			}
+		}
+		if v := t.Get(i, "version"); v != "" && t.Get(i, "cipher_id") != "" {
+			sh := rec
+			sh.Main = []string{versionNumber(v), t.Get(i, "cipher_id")}
+			sh.More = []string{t.Get(i, "cipher"), t.Get(i, "ja3s")}
+			s[1].ours = append(s[1].ours, sh)
+			if retry {
+				sh.More = []string{t.Get(i, "cipher"), Unknown}
+				s[1].ours = append(s[1].ours, sh)
+			}
+		}
+		for _, c := range []string{"cert_fingerprints", "client_cert_fingerprints"} {
+			if v := t.Get(i, c); v != "" {
+				cert := rec
+				cert.Main = []string{strings.ReplaceAll(v, "\x1f", " ")}
+				s[2].ours = append(s[2].ours, cert)
+			}
+		}
+	}
+	return sets, nil
+}
+
+// versionNumber returns a version's number by its name.
+func versionNumber(s string) string {
+	switch s {
+	case "SSLv2":
+		return "2"
+	case "SSLv3":
+		return "768"
+	}
+	if n, ok := strings.CutPrefix(s, "TLSv1.3-draft"); ok {
+		if d, err := strconv.Atoi(n); err == nil {
+			return strconv.Itoa(0x7f00 | d)
+		}
+	}
+	if n, ok := strings.CutPrefix(s, "TLSv1."); ok {
+		if d, err := strconv.Atoi(n); err == nil {
+			return strconv.Itoa(0x0301 + d)
+		}
+	}
+	if n, err := strconv.ParseUint(s, 0, 16); err == nil {
+		return strconv.FormatUint(n, 10)
+	}
+	return s
+}
+
+// cipherName names a cipher suite, where the standard library knows it.
+func cipherName(number string) string {
+	n, err := strconv.ParseUint(number, 10, 16)
+	if err != nil {
+		return Unknown
+	}
+	name := tls.CipherSuiteName(uint16(n))
+	if strings.HasPrefix(name, "0x") {
+		return Unknown
+	}
+	return name
+}
