@@ -1,0 +1,73 @@
+package conformance
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+type httpRow struct {
+	SrcIP      string  `parquet:"src_ip"`
+	SrcPort    int32   `parquet:"src_port"`
+	DstIP      string  `parquet:"dst_ip"`
+	DstPort    int32   `parquet:"dst_port"`
+	RequestTS  *int64  `parquet:"request_ts,optional"`
+	ResponseTS *int64  `parquet:"response_ts,optional"`
+	Method     string  `parquet:"method,optional"`
+	Target     string  `parquet:"target,optional"`
+	Host       string  `parquet:"host,optional"`
+	Status     *int32  `parquet:"status,optional"`
+	Info       []int32 `parquet:"informational,optional,list"`
+	UserAgent  string  `parquet:"user_agent,optional"`
+}
+
+func httpLine(frame int, kind string, fields map[string]string) string {
+	src, dst := "1.1.1.1\t5000", "2.2.2.2\t80"
+	if kind != "REQ" {
+		src, dst = dst, src
+	}
+	row := []string{"AB", fmt.Sprint(frame), fmt.Sprintf("%d.0", frame), fmt.Sprint(frame), fmt.Sprintf("%d.0", frame), "tcp\t0", src, dst, "0\t0\t", kind}
+	for _, c := range strings.Split("method host uri version status reason user_agent referer content_type content_length transfer_encoding content_encoding body_len", " ") {
+		row = append(row, fields[c])
+	}
+	return strings.Join(row, "\t") + "\n"
+}
+
+func TestHTTP(t *testing.T) {
+	ns := func(n int64) *int64 { n *= 1e9; return &n }
+	code := func(n int32) *int32 { return &n }
+	good := httpRow{"1.1.1.1", 5000, "2.2.2.2", 80, ns(1), ns(2), "GET", "/a?b", "example.org", code(200), nil, "curl"}
+	truth := httpLine(1, "REQ", map[string]string{"method": "GET", "uri": "/a?b", "host": "example.org", "user_agent": "curl"}) +
+		httpLine(2, "RESP", map[string]string{"status": "200"})
+	for _, tt := range []struct {
+		name  string
+		truth string
+		edit  func(*httpRow)
+		want  string
+	}{
+		{"equal", truth, func(*httpRow) {}, "2 0 0 0 map[]"},
+		{"turned", truth, func(r *httpRow) { r.SrcIP, r.DstIP, r.SrcPort, r.DstPort = r.DstIP, r.SrcIP, 80, 5000 }, "2 0 0 0 map[]"},
+		{"method", truth, func(r *httpRow) { r.Method = "POST" }, "1 1 0 0 map[method:1]"},
+		{"target", truth, func(r *httpRow) { r.Target = "/a" }, "1 1 0 0 map[target:1]"},
+		{"host", truth, func(r *httpRow) { r.Host = "" }, "1 1 0 0 map[host:1]"},
+		{"status", truth, func(r *httpRow) { r.Status = code(206) }, "1 1 0 0 map[status:1]"},
+		{"no response", truth, func(r *httpRow) { r.ResponseTS, r.Status = nil, nil }, "1 0 1 0 map[]"},
+		{"no request", truth, func(r *httpRow) { r.RequestTS = nil }, "1 0 1 0 map[]"},
+		{"another flow", truth, func(r *httpRow) { r.DstIP = "2.2.2.3" }, "0 0 2 2 map[]"},
+		{"informational", truth + httpLine(2, "RESP", map[string]string{"status": "100"}), func(r *httpRow) { r.Info = []int32{100} }, "3 0 0 0 map[]"},
+		{"informational not seen", truth + httpLine(2, "RESP", map[string]string{"status": "100"}), func(*httpRow) {}, "2 0 1 0 map[]"},
+	} {
+		row := good
+		tt.edit(&row)
+		r := runCorpus(t, corpusOf(t, map[string]string{"http": tt.truth}, nil), &writer{write: func(t *testing.T, out string) { writeRows(t, out, "http", row) }})
+		if got := tallyText(r); got != tt.want {
+			t.Errorf("%s: %s, want %s: %+v %v", tt.name, got, tt.want, r.Diffs, r.Failures)
+		}
+	}
+	row := good
+	row.UserAgent = "wget"
+	r := runCorpus(t, corpusOf(t, map[string]string{"http": truth}, nil), &writer{write: func(t *testing.T, out string) { writeRows(t, out, "http", row) }})
+	if got := fmt.Sprint(r.Lines[0].Equal, r.Lines[0].More); got != "2 map[user_agent:1]" {
+		t.Errorf("secondary columns %s", got)
+	}
+}
