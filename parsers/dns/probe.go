@@ -1,0 +1,135 @@
+package dns
+
+import (
+	"encoding/binary"
+
+	"github.com/caplake/caplake/parsers"
+)
+
+// Probe says whether data, the first datagram or the first bytes of one side's stream, is
+// DNS.
+//
+// On a port of DNS (port53ish: 53, 5353, 5355) the header need only be
+// plausible: a known opcode, and counts that the message has room for or at
+// least one question that reads. On any other port the whole
+// message must be well-formed and ordinary: a query of one question for a
+// registered type, or its response, with flags that fit, every record
+// readable and the end where it should be. A stream whose first message is not
+// complete gives Maybe.
+func Probe(data []byte, tcp, port53ish bool) parsers.Verdict {
+	size := len(data)
+	if tcp {
+		if len(data) < prefixLen {
+			return parsers.Maybe
+		}
+		size = int(binary.BigEndian.Uint16(data))
+		data = data[prefixLen:]
+		if size < headerLen {
+			return parsers.No
+		}
+		if len(data) > size {
+			data = data[:size]
+		}
+		if len(data) < headerLen {
+			return parsers.Maybe
+		}
+	}
+	if !plausible(data, size) {
+		return parsers.No
+	}
+	if port53ish {
+		return parsers.Yes
+	}
+	return ordinary(data, size)
+}
+
+// plausible says whether a message of size bytes that begins with data could
+// be DNS, well-formed or not.
+func plausible(data []byte, size int) bool {
+	o := readOutline(data)
+	if !o.header || OpcodeName(o.opcode()) == "" {
+		return false
+	}
+	// The shortest question is 5 bytes, the shortest record 11.
+	least := headerLen + 5*int(o.counts[0]) + 11*(int(o.counts[1])+int(o.counts[2])+int(o.counts[3]))
+	return least <= size || o.questionEnd > 0
+}
+
+// ordinary says whether data is DNS beyond doubt.
+func ordinary(data []byte, size int) parsers.Verdict {
+	o := readOutline(data)
+	if o.opcode() != opcodeQuery && o.opcode() != opcodeNotify && o.opcode() != opcodeUpdate ||
+		o.counts[0] != 1 || o.flags&FlagZ != 0 {
+		return parsers.No
+	}
+	records := int(o.counts[1]) + int(o.counts[2]) + int(o.counts[3])
+	if !o.response() {
+		if o.flags&(FlagRA|FlagAA|FlagTC|15) != 0 && o.opcode() == opcodeQuery {
+			return parsers.No
+		}
+		if o.opcode() == opcodeQuery && (o.counts[1] != 0 || o.counts[2] > 1 || o.counts[3] > 2) {
+			return parsers.No
+		}
+	} else if RcodeName(o.flags&15) == "" {
+		return parsers.No
+	}
+	if headerLen+5+11*records > size {
+		return parsers.No
+	}
+	if o.questionEnd == 0 {
+		if len(data) < size && len(data) < headerLen+maxName+4 {
+			return parsers.Maybe
+		}
+		return parsers.No
+	}
+	q := data[headerLen:o.questionEnd]
+	if netBIOS(q) || q[0] >= 0xc0 {
+		return parsers.No
+	}
+	if skipName(q, 0) != len(q)-4 {
+		return parsers.No
+	}
+	typ := binary.BigEndian.Uint16(q[len(q)-4:])
+	class := binary.BigEndian.Uint16(q[len(q)-2:])
+	if TypeName(typ) == "" || typ == typeOPT || ClassName(class) == "" {
+		return parsers.No
+	}
+	if len(data) < size {
+		return parsers.Maybe
+	}
+	off := o.questionEnd
+	for range records {
+		next := skipName(data, off)
+		if next < 0 || next+10 > len(data) {
+			return parsers.No
+		}
+		if to := pointerAt(data, off); data[off] >= 0xc0 && to < headerLen {
+			return parsers.No
+		}
+		t := binary.BigEndian.Uint16(data[next:])
+		if t != typeOPT && ClassName(binary.BigEndian.Uint16(data[next+2:])) == "" {
+			return parsers.No
+		}
+		if off = next + 10 + int(binary.BigEndian.Uint16(data[next+8:])); off > len(data) {
+			return parsers.No
+		}
+	}
+	if off != len(data) {
+		return parsers.No
+	}
+	return parsers.Yes
+}
+
+// netBIOS recognizes the names of NetBIOS (RFC 1001 section 14.1), whose
+// messages are otherwise like DNS's: 32 letters from A to P.
+func netBIOS(question []byte) bool {
+	if len(question) < 33 || question[0] != 32 {
+		return false
+	}
+	for _, c := range question[1:33] {
+		if c < 'A' || c > 'P' {
+			return false
+		}
+	}
+	return true
+}
