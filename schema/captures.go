@@ -12,45 +12,41 @@ type Capture struct {
 	Bytes     int64  `parquet:"bytes,delta" id:"3" doc:"size of the file as stored, that is compressed where it is compressed"`
 	SHA256    string `parquet:"sha256,optional,uncompressed" id:"4" doc:"SHA-256 of the file as stored, in lower-case hex" bloom:"yes"`
 
-	Format               string   `parquet:"format,optional,dict" id:"5" doc:"capture file format: pcap or pcapng"`
-	Compression          string   `parquet:"compression,optional,dict" id:"6" doc:"compression around the format: gzip or zstd; NULL: none"`
-	ByteOrder            string   `parquet:"byte_order,optional,dict" id:"7" doc:"byte order of the file's headers: little or big; of the first section where a pcapng has several"`
-	TimestampUnitsPerSec *int64   `parquet:"timestamp_units_per_second,optional,dict" id:"8" doc:"resolution of the timestamps: 1000000 is microseconds, 1000000000 nanoseconds; of the first interface where there are several"`
-	LinkTypes            []string `parquet:"link_types,optional,list,dict" id:"9" doc:"link types of the file's interfaces by the names that libpcap gives them (linktype_N where it gives none), distinct, in order of first use"`
-	Snaplen              *int64   `parquet:"snaplen_bytes,optional,dict" id:"10" doc:"the most bytes of a packet that were captured, by the file's header; the largest where interfaces differ; NULL: no limit"`
+	Format              string   `parquet:"format,optional,dict" id:"5" doc:"capture file format: pcap or pcapng"`
+	Compression         string   `parquet:"compression,optional,dict" id:"6" doc:"compression around the format: gzip or zstd; NULL: none"`
+	ByteOrder           string   `parquet:"byte_order,optional,dict" id:"7" doc:"byte order of the file's headers: little or big; mixed where the sections of a pcapng differ"`
+	TimestampResolution string   `parquet:"timestamp_resolution,optional,dict" id:"8" doc:"length of a timestamp tick: 1us, 1ns, 2^-10s; different ones of several interfaces joined by commas, in order of appearance"`
+	LinkTypes           []string `parquet:"link_types,optional,list,dict" id:"9" doc:"link types of the file's interfaces by the names that libpcap gives them (linktype_N where it gives none), distinct, in order of first use"`
+	Snaplen             *int64   `parquet:"snaplen_bytes,optional,dict" id:"10" doc:"the most bytes of a packet that were captured, by the file's header; the largest where interfaces differ; NULL: no limit"`
 
 	Packets           int64  `parquet:"packets,delta" id:"11" doc:"packets read from the file"`
-	FirstTS           *int64 `parquet:"first_ts,timestamp(nanosecond:local),optional,delta" id:"12" doc:"capture time of the first packet, UTC"`
-	LastTS            *int64 `parquet:"last_ts,timestamp(nanosecond:local),optional,delta" id:"13" doc:"capture time of the last packet, UTC"`
+	FirstTS           *int64 `parquet:"first_ts,timestamp(nanosecond:local),optional" id:"12" doc:"capture time of the first packet, UTC"`
+	LastTS            *int64 `parquet:"last_ts,timestamp(nanosecond:local),optional" id:"13" doc:"capture time of the last packet, UTC"`
 	OutOfOrderPackets int64  `parquet:"out_of_order_packets,delta" id:"14" doc:"packets with a time before that of the packet before them"`
 
 	// Outcomes: their sum is Packets.
 	FlowPackets          int64 `parquet:"flow_packets,delta" id:"15" doc:"outcome: packets that belong to a flow, fragments not among them"`
-	ARPPackets           int64 `parquet:"arp_packets,delta" id:"16" doc:"outcome: not IP but ARP or RARP"`
-	LLDPPackets          int64 `parquet:"lldp_packets,delta" id:"17" doc:"outcome: not IP but LLDP"`
-	NotIPPackets         int64 `parquet:"not_ip_packets,delta" id:"18" doc:"outcome: not IP and neither ARP nor LLDP"`
-	UnsupportedPackets   int64 `parquet:"unsupported_link_packets,delta" id:"19" doc:"outcome: of a link type that is not decoded"`
-	MalformedLink        int64 `parquet:"malformed_link_packets,delta" id:"20" doc:"outcome: malformed in the link layer or an encapsulation's header"`
-	MalformedNetwork     int64 `parquet:"malformed_network_packets,delta" id:"21" doc:"outcome: malformed in the IP header or its extension headers"`
-	MalformedTransport   int64 `parquet:"malformed_transport_packets,delta" id:"22" doc:"outcome: malformed in the transport header"`
-	CutPackets           int64 `parquet:"cut_packets,delta" id:"23" doc:"outcome: cut by the capture's snaplen within the headers"`
-	FragmentsReassembled int64 `parquet:"fragments_reassembled,delta" id:"24" doc:"outcome: IP fragments of a datagram that was put together (and that belongs to a flow)"`
-	FragmentsIncomplete  int64 `parquet:"fragments_incomplete,delta" id:"25" doc:"outcome: IP fragments of a datagram that was never complete"`
+	NotIPPackets         int64 `parquet:"not_ip_packets,delta" id:"16" doc:"outcome: not IP: ARP, LLDP, spanning tree and the like"`
+	UnsupportedPackets   int64 `parquet:"unsupported_link_packets,delta" id:"17" doc:"outcome: of a link type that is not decoded"`
+	MalformedLink        int64 `parquet:"malformed_link_packets,delta" id:"18" doc:"outcome: malformed in the link layer or an encapsulation's header"`
+	MalformedNetwork     int64 `parquet:"malformed_network_packets,delta" id:"19" doc:"outcome: malformed in the IP header or its extension headers"`
+	MalformedTransport   int64 `parquet:"malformed_transport_packets,delta" id:"20" doc:"outcome: malformed in the transport header"`
+	CutPackets           int64 `parquet:"cut_packets,delta" id:"21" doc:"outcome: cut by the capture's snaplen within the headers"`
+	FragmentsReassembled int64 `parquet:"fragments_reassembled,delta" id:"22" doc:"outcome: IP fragments of a datagram that was put together (and that belongs to a flow)"`
+	FragmentsIncomplete  int64 `parquet:"fragments_incomplete,delta" id:"23" doc:"outcome: IP fragments of a datagram that was never complete"`
 
 	// Beside the outcomes.
-	BadIPChecksums int64  `parquet:"bad_ip_checksums,delta" id:"26" doc:"beside the outcomes: packets whose IPv4 header checksum is wrong"`
-	BadChecksums   int64  `parquet:"bad_checksums,delta" id:"27" doc:"beside the outcomes: packets whose transport checksum is wrong"`
-	Duplicates     int64  `parquet:"duplicate_packets,delta" id:"28" doc:"beside the outcomes: packets that repeat the one captured just before, byte for byte"`
-	LimitHits      int64  `parquet:"limit_hits,delta" id:"29" doc:"beside the outcomes: times that a bound of memory acted on packets of this file"`
-	Error          string `parquet:"error,optional" id:"30" doc:"why the file could not be read to its end; what came before is in the tables"`
-	ErrorOffset    *int64 `parquet:"error_offset,optional,delta" id:"31" doc:"byte offset of the error in the file, decompressed where it is compressed"`
-	ErrorPacket    *int64 `parquet:"error_packet,optional,delta" id:"32" doc:"number of the packet at which the error stands, counted from 1"`
+	BadChecksums int64  `parquet:"bad_checksums,delta" id:"24" doc:"beside the outcomes: packets whose IPv4 header or transport checksum is wrong"`
+	LimitHits    int64  `parquet:"limit_hits,delta" id:"25" doc:"beside the outcomes: times that a bound of memory acted on packets of this file"`
+	Error        string `parquet:"error,optional" id:"26" doc:"why the file could not be read to its end; what came before is in the tables"`
+	ErrorOffset  *int64 `parquet:"error_offset,optional" id:"27" doc:"byte offset of the error in the file, decompressed where it is compressed"`
+	ErrorPacket  *int64 `parquet:"error_packet,optional" id:"28" doc:"number of the packet at which the error stands, counted from 1"`
 }
 
 // Outcomes returns the sum of the outcome columns, which is Packets unless
 // there is a bug.
 func (c *Capture) Outcomes() int64 {
-	return c.FlowPackets + c.ARPPackets + c.LLDPPackets + c.NotIPPackets + c.UnsupportedPackets +
+	return c.FlowPackets + c.NotIPPackets + c.UnsupportedPackets +
 		c.MalformedLink + c.MalformedNetwork + c.MalformedTransport + c.CutPackets +
 		c.FragmentsReassembled + c.FragmentsIncomplete
 }

@@ -16,7 +16,7 @@ type Flow struct {
 	FlowID  int64  `parquet:"flow_id,uncompressed" id:"1" bloom:"yes" doc:"identifier derived from the flow's content: the same whatever the worker and shard counts or the cut of the packets into files; joins all tables"`
 	TS      int64  `parquet:"ts,timestamp(nanosecond:local),delta" id:"2" doc:"capture time of the first packet, UTC"`
 	SrcIP   string `parquet:"src_ip,dict" id:"3" bloom:"yes" doc:"address of the initiator: the sender of the SYN, else the receiver of the SYN-ACK, else the sender of the first packet; canonical text (RFC 5952)"`
-	SrcPort *int32 `parquet:"src_port,optional,delta" id:"4" doc:"port of the initiator; NULL: the protocol has no ports"`
+	SrcPort *int32 `parquet:"src_port,optional" id:"4" doc:"port of the initiator; NULL: the protocol has no ports"`
 	DstIP   string `parquet:"dst_ip,dict" id:"5" bloom:"yes" doc:"address of the responder; canonical text (RFC 5952)"`
 	DstPort *int32 `parquet:"dst_port,optional,dict" id:"6" doc:"port of the responder; NULL: the protocol has no ports"`
 
@@ -43,8 +43,8 @@ type Flow struct {
 	EndReason     string `parquet:"end_reason,optional,dict" id:"26" doc:"why the flow ended: fin, rst, idle_timeout, active_timeout, tuple_reuse, evicted (a bound of memory), end_of_input"`
 	AppProto      string `parquet:"app_proto,optional,dict" id:"27" doc:"application protocol, lower case"`
 	AppProtoBasis string `parquet:"app_proto_basis,optional,dict" id:"28" doc:"what app_proto was told by: payload or port"`
-	SYNToSYNACK   *int64 `parquet:"syn_to_synack_ns,optional,delta" id:"29" doc:"TCP handshake: time from the SYN to its SYN-ACK, which is the round trip between the capture point and the responder"`
-	SYNACKToACK   *int64 `parquet:"synack_to_ack_ns,optional,delta" id:"30" doc:"TCP handshake: time from the SYN-ACK to its ACK, which is the round trip between the capture point and the initiator"`
+	SYNToSYNACK   *int64 `parquet:"syn_to_synack_ns,optional" id:"29" doc:"TCP handshake: time from the SYN to its SYN-ACK, which is the round trip between the capture point and the responder"`
+	SYNACKToACK   *int64 `parquet:"synack_to_ack_ns,optional" id:"30" doc:"TCP handshake: time from the SYN-ACK to its ACK, which is the round trip between the capture point and the initiator"`
 
 	ICMPErrors    int64  `parquet:"icmp_errors,delta" id:"31" doc:"ICMP errors that quoted a packet of the flow"`
 	ICMPErrorType *int32 `parquet:"icmp_error_type,optional,dict" id:"32" doc:"type of the last of them"`
@@ -75,32 +75,32 @@ type FlowSrc struct {
 	DSCP              *int32   `parquet:"src_dscp,optional,dict" id:"107" doc:"by the initiator: differentiated services code point of the first packet (RFC 2474)"`
 	Fragments         int64    `parquet:"src_fragments,delta" id:"108" doc:"by the initiator: IP fragments that the packets were put together from"`
 	BadChecksums      int64    `parquet:"src_bad_checksums,delta" id:"109" doc:"by the initiator: packets with a wrong IPv4 header or transport checksum"`
-	SizeMin           *int64   `parquet:"src_size_min_bytes,optional,delta" id:"110" doc:"by the initiator: IP bytes of the smallest packet"`
+	SizeMin           *int64   `parquet:"src_size_min_bytes,optional" id:"110" doc:"by the initiator: IP bytes of the smallest packet"`
 	SizeMean          *float64 `parquet:"src_size_mean_bytes,optional" id:"111" doc:"by the initiator: mean of the packets' IP bytes"`
 	SizeStddev        *float64 `parquet:"src_size_stddev_bytes,optional" id:"112" doc:"by the initiator: sample standard deviation of the packets' IP bytes; NULL below two packets"`
-	SizeMax           *int64   `parquet:"src_size_max_bytes,optional,delta" id:"113" doc:"by the initiator: IP bytes of the largest packet"`
-	IATMin            *int64   `parquet:"src_iat_min_ns,optional,delta" id:"114" doc:"by the initiator: shortest time between a packet and the next of this side; negative where the capture is out of order"`
-	IATMean           *int64   `parquet:"src_iat_mean_ns,optional,delta" id:"115" doc:"by the initiator: mean time between packets of this side, to the nanosecond towards zero"`
-	IATStddev         *int64   `parquet:"src_iat_stddev_ns,optional,delta" id:"116" doc:"by the initiator: sample standard deviation of these times, to the nearest nanosecond; NULL below two of them"`
-	IATMax            *int64   `parquet:"src_iat_max_ns,optional,delta" id:"117" doc:"by the initiator: longest time between a packet and the next of this side"`
+	SizeMax           *int64   `parquet:"src_size_max_bytes,optional" id:"113" doc:"by the initiator: IP bytes of the largest packet"`
+	IATMin            *int64   `parquet:"src_iat_min_ns,optional" id:"114" doc:"by the initiator: shortest time between a packet and the next of this side; negative where the capture is out of order"`
+	IATMean           *int64   `parquet:"src_iat_mean_ns,optional" id:"115" doc:"by the initiator: mean time between packets of this side, to the nanosecond towards zero"`
+	IATStddev         *int64   `parquet:"src_iat_stddev_ns,optional" id:"116" doc:"by the initiator: sample standard deviation of these times, to the nearest nanosecond; NULL below two of them"`
+	IATMax            *int64   `parquet:"src_iat_max_ns,optional" id:"117" doc:"by the initiator: longest time between a packet and the next of this side"`
 	TCPFlags          string   `parquet:"src_tcp_flags,optional,dict" id:"118" doc:"by the initiator: TCP flags seen on any packet: letters of FSRPAUECN (FIN SYN RST PSH ACK URG ECE CWR AE) in this order; NULL: none"`
-	FINPackets        *int64   `parquet:"src_fin_packets,optional,delta" id:"119" doc:"by the initiator: TCP packets with FIN"`
-	SYNPackets        *int64   `parquet:"src_syn_packets,optional,delta" id:"120" doc:"by the initiator: TCP packets with SYN"`
-	RSTPackets        *int64   `parquet:"src_rst_packets,optional,delta" id:"121" doc:"by the initiator: TCP packets with RST"`
-	PSHPackets        *int64   `parquet:"src_psh_packets,optional,delta" id:"122" doc:"by the initiator: TCP packets with PSH"`
-	ACKPackets        *int64   `parquet:"src_ack_packets,optional,delta" id:"123" doc:"by the initiator: TCP packets with ACK"`
-	URGPackets        *int64   `parquet:"src_urg_packets,optional,delta" id:"124" doc:"by the initiator: TCP packets with URG"`
-	ECEPackets        *int64   `parquet:"src_ece_packets,optional,delta" id:"125" doc:"by the initiator: TCP packets with ECE"`
-	CWRPackets        *int64   `parquet:"src_cwr_packets,optional,delta" id:"126" doc:"by the initiator: TCP packets with CWR"`
-	AEPackets         *int64   `parquet:"src_ae_packets,optional,delta" id:"127" doc:"by the initiator: TCP packets with AE (formerly NS)"`
-	Retransmits       *int64   `parquet:"src_retransmitted_packets,optional,delta" id:"128" doc:"by the initiator: TCP segments that carried only bytes already seen"`
-	RetransmitBytes   *int64   `parquet:"src_retransmitted_bytes,optional,delta" id:"129" doc:"by the initiator: bytes of them"`
-	OutOfOrder        *int64   `parquet:"src_out_of_order_packets,optional,delta" id:"130" doc:"by the initiator: TCP segments beyond the next expected byte, or that filled such a hole"`
-	Gaps              *int64   `parquet:"src_gaps,optional,delta" id:"131" doc:"by the initiator: runs of stream bytes that were never captured"`
-	GapBytes          *int64   `parquet:"src_gap_bytes,optional,delta" id:"132" doc:"by the initiator: bytes of them"`
-	OverlapMismatches *int64   `parquet:"src_overlap_mismatches,optional,delta" id:"133" doc:"by the initiator: TCP segments that overlap earlier bytes and differ from them"`
-	ZeroWindows       *int64   `parquet:"src_zero_windows,optional,delta" id:"134" doc:"by the initiator: TCP packets that announced a window of zero"`
-	Window            *int32   `parquet:"src_window_bytes,optional,delta" id:"135" doc:"by the initiator: first TCP window, as on the wire (unscaled)"`
+	FINPackets        *int64   `parquet:"src_fin_packets,optional" id:"119" doc:"by the initiator: TCP packets with FIN"`
+	SYNPackets        *int64   `parquet:"src_syn_packets,optional" id:"120" doc:"by the initiator: TCP packets with SYN"`
+	RSTPackets        *int64   `parquet:"src_rst_packets,optional" id:"121" doc:"by the initiator: TCP packets with RST"`
+	PSHPackets        *int64   `parquet:"src_psh_packets,optional" id:"122" doc:"by the initiator: TCP packets with PSH"`
+	ACKPackets        *int64   `parquet:"src_ack_packets,optional" id:"123" doc:"by the initiator: TCP packets with ACK"`
+	URGPackets        *int64   `parquet:"src_urg_packets,optional" id:"124" doc:"by the initiator: TCP packets with URG"`
+	ECEPackets        *int64   `parquet:"src_ece_packets,optional" id:"125" doc:"by the initiator: TCP packets with ECE"`
+	CWRPackets        *int64   `parquet:"src_cwr_packets,optional" id:"126" doc:"by the initiator: TCP packets with CWR"`
+	AEPackets         *int64   `parquet:"src_ae_packets,optional" id:"127" doc:"by the initiator: TCP packets with AE (formerly NS)"`
+	Retransmits       *int64   `parquet:"src_retransmitted_packets,optional" id:"128" doc:"by the initiator: TCP segments that carried only bytes already seen"`
+	RetransmitBytes   *int64   `parquet:"src_retransmitted_bytes,optional" id:"129" doc:"by the initiator: bytes of them"`
+	OutOfOrder        *int64   `parquet:"src_out_of_order_packets,optional" id:"130" doc:"by the initiator: TCP segments beyond the next expected byte, or that filled such a hole"`
+	Gaps              *int64   `parquet:"src_gaps,optional" id:"131" doc:"by the initiator: runs of stream bytes that were never captured"`
+	GapBytes          *int64   `parquet:"src_gap_bytes,optional" id:"132" doc:"by the initiator: bytes of them"`
+	OverlapMismatches *int64   `parquet:"src_overlap_mismatches,optional" id:"133" doc:"by the initiator: TCP segments that overlap earlier bytes and differ from them"`
+	ZeroWindows       *int64   `parquet:"src_zero_windows,optional" id:"134" doc:"by the initiator: TCP packets that announced a window of zero"`
+	Window            *int32   `parquet:"src_window_bytes,optional" id:"135" doc:"by the initiator: first TCP window, as on the wire (unscaled)"`
 	MSS               *int32   `parquet:"src_mss_bytes,optional,dict" id:"136" doc:"by the initiator: maximum segment size by the SYN's option"`
 	WindowScale       *int32   `parquet:"src_window_scale,optional,dict" id:"137" doc:"by the initiator: shift count by the SYN's window scale option"`
 	SACKPermitted     *bool    `parquet:"src_sack_permitted,optional" id:"138" doc:"by the initiator: whether the SYN permitted selective acknowledgement; NULL: no SYN seen"`
@@ -119,32 +119,32 @@ type FlowDst struct {
 	DSCP              *int32   `parquet:"dst_dscp,optional,dict" id:"207" doc:"by the responder: differentiated services code point of the first packet (RFC 2474)"`
 	Fragments         int64    `parquet:"dst_fragments,delta" id:"208" doc:"by the responder: IP fragments that the packets were put together from"`
 	BadChecksums      int64    `parquet:"dst_bad_checksums,delta" id:"209" doc:"by the responder: packets with a wrong IPv4 header or transport checksum"`
-	SizeMin           *int64   `parquet:"dst_size_min_bytes,optional,delta" id:"210" doc:"by the responder: IP bytes of the smallest packet"`
+	SizeMin           *int64   `parquet:"dst_size_min_bytes,optional" id:"210" doc:"by the responder: IP bytes of the smallest packet"`
 	SizeMean          *float64 `parquet:"dst_size_mean_bytes,optional" id:"211" doc:"by the responder: mean of the packets' IP bytes"`
 	SizeStddev        *float64 `parquet:"dst_size_stddev_bytes,optional" id:"212" doc:"by the responder: sample standard deviation of the packets' IP bytes; NULL below two packets"`
-	SizeMax           *int64   `parquet:"dst_size_max_bytes,optional,delta" id:"213" doc:"by the responder: IP bytes of the largest packet"`
-	IATMin            *int64   `parquet:"dst_iat_min_ns,optional,delta" id:"214" doc:"by the responder: shortest time between a packet and the next of this side; negative where the capture is out of order"`
-	IATMean           *int64   `parquet:"dst_iat_mean_ns,optional,delta" id:"215" doc:"by the responder: mean time between packets of this side, to the nanosecond towards zero"`
-	IATStddev         *int64   `parquet:"dst_iat_stddev_ns,optional,delta" id:"216" doc:"by the responder: sample standard deviation of these times, to the nearest nanosecond; NULL below two of them"`
-	IATMax            *int64   `parquet:"dst_iat_max_ns,optional,delta" id:"217" doc:"by the responder: longest time between a packet and the next of this side"`
+	SizeMax           *int64   `parquet:"dst_size_max_bytes,optional" id:"213" doc:"by the responder: IP bytes of the largest packet"`
+	IATMin            *int64   `parquet:"dst_iat_min_ns,optional" id:"214" doc:"by the responder: shortest time between a packet and the next of this side; negative where the capture is out of order"`
+	IATMean           *int64   `parquet:"dst_iat_mean_ns,optional" id:"215" doc:"by the responder: mean time between packets of this side, to the nanosecond towards zero"`
+	IATStddev         *int64   `parquet:"dst_iat_stddev_ns,optional" id:"216" doc:"by the responder: sample standard deviation of these times, to the nearest nanosecond; NULL below two of them"`
+	IATMax            *int64   `parquet:"dst_iat_max_ns,optional" id:"217" doc:"by the responder: longest time between a packet and the next of this side"`
 	TCPFlags          string   `parquet:"dst_tcp_flags,optional,dict" id:"218" doc:"by the responder: TCP flags seen on any packet: letters of FSRPAUECN (FIN SYN RST PSH ACK URG ECE CWR AE) in this order; NULL: none"`
-	FINPackets        *int64   `parquet:"dst_fin_packets,optional,delta" id:"219" doc:"by the responder: TCP packets with FIN"`
-	SYNPackets        *int64   `parquet:"dst_syn_packets,optional,delta" id:"220" doc:"by the responder: TCP packets with SYN"`
-	RSTPackets        *int64   `parquet:"dst_rst_packets,optional,delta" id:"221" doc:"by the responder: TCP packets with RST"`
-	PSHPackets        *int64   `parquet:"dst_psh_packets,optional,delta" id:"222" doc:"by the responder: TCP packets with PSH"`
-	ACKPackets        *int64   `parquet:"dst_ack_packets,optional,delta" id:"223" doc:"by the responder: TCP packets with ACK"`
-	URGPackets        *int64   `parquet:"dst_urg_packets,optional,delta" id:"224" doc:"by the responder: TCP packets with URG"`
-	ECEPackets        *int64   `parquet:"dst_ece_packets,optional,delta" id:"225" doc:"by the responder: TCP packets with ECE"`
-	CWRPackets        *int64   `parquet:"dst_cwr_packets,optional,delta" id:"226" doc:"by the responder: TCP packets with CWR"`
-	AEPackets         *int64   `parquet:"dst_ae_packets,optional,delta" id:"227" doc:"by the responder: TCP packets with AE (formerly NS)"`
-	Retransmits       *int64   `parquet:"dst_retransmitted_packets,optional,delta" id:"228" doc:"by the responder: TCP segments that carried only bytes already seen"`
-	RetransmitBytes   *int64   `parquet:"dst_retransmitted_bytes,optional,delta" id:"229" doc:"by the responder: bytes of them"`
-	OutOfOrder        *int64   `parquet:"dst_out_of_order_packets,optional,delta" id:"230" doc:"by the responder: TCP segments beyond the next expected byte, or that filled such a hole"`
-	Gaps              *int64   `parquet:"dst_gaps,optional,delta" id:"231" doc:"by the responder: runs of stream bytes that were never captured"`
-	GapBytes          *int64   `parquet:"dst_gap_bytes,optional,delta" id:"232" doc:"by the responder: bytes of them"`
-	OverlapMismatches *int64   `parquet:"dst_overlap_mismatches,optional,delta" id:"233" doc:"by the responder: TCP segments that overlap earlier bytes and differ from them"`
-	ZeroWindows       *int64   `parquet:"dst_zero_windows,optional,delta" id:"234" doc:"by the responder: TCP packets that announced a window of zero"`
-	Window            *int32   `parquet:"dst_window_bytes,optional,delta" id:"235" doc:"by the responder: first TCP window, as on the wire (unscaled)"`
+	FINPackets        *int64   `parquet:"dst_fin_packets,optional" id:"219" doc:"by the responder: TCP packets with FIN"`
+	SYNPackets        *int64   `parquet:"dst_syn_packets,optional" id:"220" doc:"by the responder: TCP packets with SYN"`
+	RSTPackets        *int64   `parquet:"dst_rst_packets,optional" id:"221" doc:"by the responder: TCP packets with RST"`
+	PSHPackets        *int64   `parquet:"dst_psh_packets,optional" id:"222" doc:"by the responder: TCP packets with PSH"`
+	ACKPackets        *int64   `parquet:"dst_ack_packets,optional" id:"223" doc:"by the responder: TCP packets with ACK"`
+	URGPackets        *int64   `parquet:"dst_urg_packets,optional" id:"224" doc:"by the responder: TCP packets with URG"`
+	ECEPackets        *int64   `parquet:"dst_ece_packets,optional" id:"225" doc:"by the responder: TCP packets with ECE"`
+	CWRPackets        *int64   `parquet:"dst_cwr_packets,optional" id:"226" doc:"by the responder: TCP packets with CWR"`
+	AEPackets         *int64   `parquet:"dst_ae_packets,optional" id:"227" doc:"by the responder: TCP packets with AE (formerly NS)"`
+	Retransmits       *int64   `parquet:"dst_retransmitted_packets,optional" id:"228" doc:"by the responder: TCP segments that carried only bytes already seen"`
+	RetransmitBytes   *int64   `parquet:"dst_retransmitted_bytes,optional" id:"229" doc:"by the responder: bytes of them"`
+	OutOfOrder        *int64   `parquet:"dst_out_of_order_packets,optional" id:"230" doc:"by the responder: TCP segments beyond the next expected byte, or that filled such a hole"`
+	Gaps              *int64   `parquet:"dst_gaps,optional" id:"231" doc:"by the responder: runs of stream bytes that were never captured"`
+	GapBytes          *int64   `parquet:"dst_gap_bytes,optional" id:"232" doc:"by the responder: bytes of them"`
+	OverlapMismatches *int64   `parquet:"dst_overlap_mismatches,optional" id:"233" doc:"by the responder: TCP segments that overlap earlier bytes and differ from them"`
+	ZeroWindows       *int64   `parquet:"dst_zero_windows,optional" id:"234" doc:"by the responder: TCP packets that announced a window of zero"`
+	Window            *int32   `parquet:"dst_window_bytes,optional" id:"235" doc:"by the responder: first TCP window, as on the wire (unscaled)"`
 	MSS               *int32   `parquet:"dst_mss_bytes,optional,dict" id:"236" doc:"by the responder: maximum segment size by the SYN's option"`
 	WindowScale       *int32   `parquet:"dst_window_scale,optional,dict" id:"237" doc:"by the responder: shift count by the SYN's window scale option"`
 	SACKPermitted     *bool    `parquet:"dst_sack_permitted,optional" id:"238" doc:"by the responder: whether the SYN permitted selective acknowledgement; NULL: no SYN seen"`
@@ -188,32 +188,31 @@ func FillFlow(dst *Flow, src *FlowSource, a *Arena) {
 	tcp := f.Proto == flows.ProtoTCP
 	icmp := f.Proto == flows.ProtoICMP || f.Proto == flows.ProtoICMPv6
 
-	*dst = Flow{
-		FlowID:        f.ID(),
-		TS:            f.First.Time,
-		SrcIP:         a.addr(&f.Src, v6),
-		DstIP:         a.addr(&f.Dst, v6),
-		CommunityID:   communityID(f, a),
-		IPVersion:     4,
-		IPProto:       int32(f.Proto),
-		Proto:         protoNames[f.Proto],
-		Basis:         f.Basis.String(),
-		EndTS:         f.LastTime,
-		Duration:      f.LastTime - f.First.Time,
-		State:         f.State.String(),
-		History:       a.String(f.History()),
-		EndReason:     f.End.String(),
-		AppProto:      src.App.Proto,
-		AppProtoBasis: src.App.Basis.String(),
-		ICMPErrors:    int64(f.ICMPErrors),
-		HTTPRows:      int64(src.App.HTTP),
-		TLSRows:       int64(src.App.TLS),
-		DNSRows:       int64(src.App.DNS),
-		CaptureID:     int32(f.First.Pos.Input()),
-		FirstPacket:   int64(f.First.Pos.Packet()),
-		LastCaptureID: int32(f.Last.Pos.Input()),
-		LastPacket:    int64(f.Last.Pos.Packet()),
-	}
+	*dst = Flow{} // and not a literal with values, which is built elsewhere and copied here
+	dst.FlowID = f.ID()
+	dst.TS = f.First.Time
+	dst.SrcIP = a.addr(&f.Src, v6)
+	dst.DstIP = a.addr(&f.Dst, v6)
+	dst.CommunityID = communityID(f, a)
+	dst.IPVersion = 4
+	dst.IPProto = int32(f.Proto)
+	dst.Proto = protoNames[f.Proto]
+	dst.Basis = f.Basis.String()
+	dst.EndTS = f.LastTime
+	dst.Duration = f.LastTime - f.First.Time
+	dst.State = f.State.String()
+	dst.History = a.String(f.History())
+	dst.EndReason = f.End.String()
+	dst.AppProto = src.App.Proto
+	dst.AppProtoBasis = src.App.Basis.String()
+	dst.ICMPErrors = int64(f.ICMPErrors)
+	dst.HTTPRows = int64(src.App.HTTP)
+	dst.TLSRows = int64(src.App.TLS)
+	dst.DNSRows = int64(src.App.DNS)
+	dst.CaptureID = int32(f.First.Pos.Input())
+	dst.FirstPacket = int64(f.First.Pos.Packet())
+	dst.LastCaptureID = int32(f.Last.Pos.Input())
+	dst.LastPacket = int64(f.Last.Pos.Packet())
 	if v6 {
 		dst.IPVersion = 6
 	}

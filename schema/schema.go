@@ -25,6 +25,11 @@ type Arena struct {
 	f64   []float64
 	bools []bool
 	strs  []string
+
+	dnsRecords []DNSRecord
+	dnsErrors  []DNSError
+
+	httpHeaders []HTTPHeader
 }
 
 const arenaChunk = 32 << 10
@@ -100,13 +105,4 @@ func Slice[T any](slab *[]T, n int) []T {
 	m := len(*slab)
 	*slab = (*slab)[:m+n]
 	return (*slab)[m : m+n : m+n]
-}
-
-// Session is what every row of a flow's messages repeats from the flow, so
-// that it can be read without a join.
-type Session struct {
-	FlowID           int64
-	SrcIP, DstIP     string // canonical text (RFC 5952); memory that outlives the row
-	SrcPort, DstPort uint16
-	TCP              bool
 }

@@ -60,7 +60,6 @@ type Column struct {
 	// Nullable String, Bytes or List is NULL where it is empty, empty and nil.
 	Offset uintptr
 	Type   reflect.Type
-	Path   []string // Go field names, and those of struct tags' parents
 }
 
 // nestedIDs is the range of field ids that a nested column's parent leaves to
@@ -120,7 +119,7 @@ func table[T any](name, doc string) Table {
 // ColumnsOf returns the columns of a row struct in the order of its fields.
 // Fields of embedded structs count as the struct's own.
 func ColumnsOf(row reflect.Type) ([]Column, error) {
-	columns, err := appendColumns(nil, row, 0, 0, nil)
+	columns, err := appendColumns(nil, row, 0, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +128,7 @@ func ColumnsOf(row reflect.Type) ([]Column, error) {
 
 // appendColumns appends the columns of struct t, which lies offset bytes into
 // the row (or list element) and whose field ids begin above base.
-func appendColumns(columns []Column, t reflect.Type, offset uintptr, base int, path []string) ([]Column, error) {
+func appendColumns(columns []Column, t reflect.Type, offset uintptr, base int) ([]Column, error) {
 	if t.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("%s is not a struct", t)
 	}
@@ -137,7 +136,7 @@ func appendColumns(columns []Column, t reflect.Type, offset uintptr, base int, p
 		f := t.Field(i)
 		if f.Anonymous {
 			var err error
-			if columns, err = appendColumns(columns, f.Type, offset+f.Offset, base, path); err != nil {
+			if columns, err = appendColumns(columns, f.Type, offset+f.Offset, base); err != nil {
 				return nil, err
 			}
 			continue
@@ -145,7 +144,7 @@ func appendColumns(columns []Column, t reflect.Type, offset uintptr, base int, p
 		if !f.IsExported() || f.Tag.Get("parquet") == "-" {
 			continue
 		}
-		c, err := columnOf(f, base, path)
+		c, err := columnOf(f, base)
 		if err != nil {
 			return nil, fmt.Errorf("%s.%s: %w", t, f.Name, err)
 		}
@@ -155,7 +154,7 @@ func appendColumns(columns []Column, t reflect.Type, offset uintptr, base int, p
 	return columns, nil
 }
 
-func columnOf(f reflect.StructField, base int, path []string) (Column, error) {
+func columnOf(f reflect.StructField, base int) (Column, error) {
 	name, options, _ := strings.Cut(f.Tag.Get("parquet"), ",")
 	c := Column{
 		Name:   name,
@@ -163,7 +162,6 @@ func columnOf(f reflect.StructField, base int, path []string) (Column, error) {
 		Bloom:  f.Tag.Get("bloom") == "yes",
 		Offset: f.Offset,
 		Type:   f.Type,
-		Path:   append(path[:len(path):len(path)], f.Name),
 	}
 	if c.Name == "" {
 		return c, fmt.Errorf("no column name")
@@ -177,7 +175,7 @@ func columnOf(f reflect.StructField, base int, path []string) (Column, error) {
 	}
 	c.ID = base + id
 
-	list, timestamp := false, false
+	list, timestamp, encoded := false, false, false
 	for options != "" {
 		var option string
 		option, options, _ = strings.Cut(options, ",")
@@ -189,10 +187,11 @@ func columnOf(f reflect.StructField, base int, path []string) (Column, error) {
 		case "timestamp(nanosecond:local)":
 			timestamp = true
 		case "delta":
-			c.Encoding = Delta
+			c.Encoding, encoded = Delta, true
 		case "dict":
-			c.Encoding = Dict
-		case "plain", "":
+			c.Encoding, encoded = Dict, true
+		case "plain":
+			encoded = true
 		case "uncompressed":
 			c.Random = true
 		default:
@@ -227,6 +226,9 @@ func columnOf(f reflect.StructField, base int, path []string) (Column, error) {
 		}
 		c.Kind = Timestamp
 	}
+	if c.Nullable && !encoded && (c.Kind == Int32 || c.Kind == Int64 || c.Kind == Timestamp) {
+		c.Encoding = Delta // of an optional number there is no tag for it
+	}
 	return c, nil
 }
 
@@ -243,7 +245,7 @@ func listOf(c Column, t reflect.Type) (Column, error) {
 	var err error
 	if t.Kind() == reflect.Struct {
 		elem.Kind = Struct
-		elem.Fields, err = appendColumns(nil, t, 0, elem.ID, []string{c.Name, "list", "element"})
+		elem.Fields, err = appendColumns(nil, t, 0, elem.ID)
 	} else {
 		elem.Kind, err = kindOf(t)
 	}

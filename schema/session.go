@@ -1,0 +1,25 @@
+package schema
+
+import "github.com/caplake/caplake/flows"
+
+// Session is what every row of a flow's messages repeats from the flow, so
+// that it can be read without a join.
+type Session struct {
+	FlowID           int64
+	SrcIP, DstIP     string // canonical text (RFC 5952); memory that outlives the row
+	SrcPort, DstPort uint16
+	TCP              bool
+}
+
+// SessionOf returns what the rows of f's messages repeat.
+func SessionOf(f *flows.Flow, a *Arena) Session {
+	v6 := f.Flags&flows.IPv6 != 0
+	return Session{
+		FlowID:  f.ID(),
+		SrcIP:   a.addr(&f.Src, v6),
+		DstIP:   a.addr(&f.Dst, v6),
+		SrcPort: f.SrcPort,
+		DstPort: f.DstPort,
+		TCP:     f.Proto == flows.ProtoTCP,
+	}
+}

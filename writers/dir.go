@@ -1,0 +1,419 @@
+package writers
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/caplake/caplake/schema"
+)
+
+const (
+	manifestName = "manifest.json"
+	tmpName      = ".caplake-tmp"
+	journalName  = "journal.json"
+	lockName     = "lock"
+)
+
+var errLocked = errors.New("another run is writing there")
+
+// Manifest is the content of manifest.json: what belongs to a dataset. It is
+// the same for the same input and configuration.
+type Manifest struct {
+	Format        string            `json:"format"` // "caplake dataset"
+	SchemaVersion string            `json:"schema_version"`
+	ToolVersion   string            `json:"tool_version"`
+	FileFormat    Format            `json:"file_format"`
+	Config        map[string]string `json:"config,omitempty"`
+	Tables        []TableInfo       `json:"tables"`
+}
+
+const manifestFormat = "caplake dataset"
+
+// TableInfo is one table of a dataset.
+type TableInfo struct {
+	Name  string     `json:"name"`
+	Rows  int64      `json:"rows"`
+	Files []FileInfo `json:"files"`
+}
+
+// FileInfo is one file of a dataset.
+type FileInfo struct {
+	Name   string `json:"name"` // relative to the dataset, with forward slashes
+	Rows   int64  `json:"rows"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+// Dir is a dataset in the making. Its methods are not safe for concurrent
+// use; those of its tables are, each table by one goroutine at a time.
+type Dir struct {
+	fs      fsys
+	out     string
+	opts    Options
+	old     *Manifest // of the dataset that is to be replaced
+	created bool      // the folder was not there
+	lock    *os.File
+	pool    *pool
+	tables  []closer
+	done    bool
+}
+
+// closer is a Table of any type.
+type closer interface {
+	Close() (FileInfo, error)
+	abort()
+}
+
+// NewDir begins a dataset in folder out, which is made where it is missing.
+// Where out has a dataset, it fails unless o.Overwrite is set, and leaves the
+// old dataset in place until Commit. What a killed run left is cleared away.
+func NewDir(out string, o Options) (*Dir, error) {
+	return newDir(osFS{}, out, o)
+}
+
+func newDir(fs fsys, out string, o Options) (_ *Dir, err error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	d := &Dir{fs: fs, out: out, opts: o.withDefaults()}
+	d.pool = newPool(d.opts.Workers)
+	exists, err := fs.Exists(out)
+	if err != nil {
+		return nil, err
+	}
+	d.created = !exists
+
+	manifest, err := fs.ReadFile(d.path(manifestName))
+	switch {
+	case err == nil && !o.Overwrite:
+		return nil, fmt.Errorf("%s has a dataset already; overwriting must be asked for", out)
+	case err == nil:
+		d.old = new(Manifest)
+		if err := json.Unmarshal(manifest, d.old); err != nil || d.old.Format != manifestFormat {
+			return nil, fmt.Errorf("%s is not a manifest of ours, so what would be overwritten is not known", d.path(manifestName))
+		}
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, err
+	}
+
+	if err := fs.MkdirAll(d.path(tmpName)); err != nil {
+		return nil, err
+	}
+	if d.lock, err = lockFile(d.path(tmpName, lockName)); err != nil {
+		return nil, fmt.Errorf("%s: %w", out, err)
+	}
+	defer func() {
+		if err != nil {
+			d.unlock()
+		}
+	}()
+	if err := d.recover(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// recover clears away what a killed run left: its temporary files, and the
+// files that it had renamed into place when no manifest came to say so.
+func (d *Dir) recover() error {
+	if d.old == nil {
+		if journal, err := d.fs.ReadFile(d.path(tmpName, journalName)); err == nil {
+			var names []string
+			if json.Unmarshal(journal, &names) == nil {
+				if err := d.removeFiles(names); err != nil {
+					return err
+				}
+			}
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return d.clear()
+}
+
+// clear empties the temporary folder except for the lock.
+func (d *Dir) clear() error {
+	for _, name := range []string{"tables", manifestName, journalName + ".new", journalName} { // the journal last: it is what a next attempt goes by
+		if err := d.fs.RemoveAll(d.path(tmpName, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeFiles removes files of the dataset, and folders that this leaves empty.
+func (d *Dir) removeFiles(names []string) error {
+	for _, name := range names {
+		local := filepath.FromSlash(name)
+		if !filepath.IsLocal(local) || strings.HasPrefix(name, ".") || filepath.Base(local) == local {
+			return fmt.Errorf("%s: a manifest or journal names %q, which no table has", d.out, name)
+		}
+		if err := d.fs.Remove(d.path(local)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		d.fs.Remove(filepath.Dir(d.path(local))) // fails where other files are left, which is fine
+	}
+	return nil
+}
+
+func (d *Dir) path(elem ...string) string {
+	return filepath.Join(append([]string{d.out}, elem...)...)
+}
+
+// metadata returns what each file of a table says of itself, sorted by key.
+func (d *Dir) metadata(table string) [][2]string {
+	config, err := json.Marshal(d.opts.Config) // sorts
+	if err != nil {
+		panic(err) // strings alone
+	}
+	return [][2]string{
+		{"caplake.config", string(config)},
+		{"caplake.schema_version", schema.Version},
+		{"caplake.table", table},
+		{"caplake.version", d.opts.Version},
+	}
+}
+
+// Commit closes the tables and publishes the dataset: after it returned nil,
+// all of it is there for good; after an error, the folder has no dataset or
+// still the old one, and Abort must follow.
+func (d *Dir) Commit() (Manifest, error) {
+	m := Manifest{
+		Format:        manifestFormat,
+		SchemaVersion: schema.Version,
+		ToolVersion:   d.opts.Version,
+		FileFormat:    d.opts.Format,
+		Config:        d.opts.Config,
+		Tables:        []TableInfo{},
+	}
+	if d.done {
+		return m, errors.New("writers: Commit after Commit or Abort")
+	}
+	var names []string
+	for _, t := range d.tables {
+		info, err := t.Close()
+		if err != nil {
+			return m, err
+		}
+		table, _, _ := strings.Cut(info.Name, "/")
+		m.Tables = append(m.Tables, TableInfo{Name: table, Rows: info.Rows, Files: []FileInfo{info}})
+		names = append(names, info.Name)
+	}
+	if err := d.publish(&m, names); err != nil {
+		return m, err
+	}
+	d.done = true
+	d.removeTmp() // the dataset is whole: what cannot be removed now is not its fault
+	return m, nil
+}
+
+func (d *Dir) publish(m *Manifest, names []string) error {
+	// The journal names every file that the steps below add or remove. While
+	// there is no manifest, whoever comes next removes them all.
+	var oldNames []string
+	if d.old != nil {
+		for _, t := range d.old.Tables {
+			for _, f := range t.Files {
+				oldNames = append(oldNames, f.Name)
+			}
+		}
+	}
+	journal, err := json.Marshal(append(oldNames[:len(oldNames):len(oldNames)], names...))
+	if err != nil {
+		return err
+	}
+	if err := d.writeFile(d.path(tmpName, journalName+".new"), d.path(tmpName, journalName), journal); err != nil {
+		return err
+	}
+	if d.old != nil {
+		if err := d.fs.Remove(d.path(manifestName)); err != nil {
+			return err
+		}
+		if err := d.fs.SyncDir(d.out); err != nil {
+			return err
+		}
+		d.old = nil
+		if err := d.removeFiles(oldNames); err != nil {
+			return err
+		}
+	}
+	for _, name := range names {
+		local := filepath.FromSlash(name)
+		if err := d.fs.MkdirAll(filepath.Dir(d.path(local))); err != nil {
+			return err
+		}
+		if err := d.fs.Rename(d.path(tmpName, "tables", local), d.path(local)); err != nil {
+			return err
+		}
+		if err := d.fs.SyncDir(filepath.Dir(d.path(local))); err != nil {
+			return err
+		}
+	}
+	if err := d.fs.SyncDir(d.out); err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(m); err != nil {
+		return err
+	}
+	return d.writeFile(d.path(tmpName, manifestName), d.path(manifestName), text.Bytes())
+}
+
+// writeFile makes a file under a temporary name, and durable, before it is at path.
+func (d *Dir) writeFile(tmp, path string, content []byte) error {
+	f, err := d.fs.Create(tmp)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.fs.Rename(tmp, path); err != nil {
+		return err
+	}
+	return d.fs.SyncDir(filepath.Dir(path))
+}
+
+// Abort gives up the dataset and removes what was written of it. The old
+// dataset stays, unless Commit had begun to replace it. After Commit returned
+// nil it does nothing, so that it can be deferred.
+func (d *Dir) Abort() error {
+	if d.done {
+		return nil
+	}
+	d.done = true
+	for _, t := range d.tables {
+		t.abort()
+	}
+	var err error
+	if exists, eerr := d.fs.Exists(d.path(manifestName)); eerr == nil && !exists {
+		d.old = nil
+		err = d.recover() // files that were renamed, but never committed
+	}
+	if rerr := d.removeTmp(); err == nil {
+		err = rerr
+	}
+	if d.created {
+		d.fs.Remove(d.out) // fails where someone else's files are, which is fine
+	}
+	return err
+}
+
+func (d *Dir) removeTmp() error {
+	err := d.clear()
+	if err == nil {
+		err = d.fs.RemoveAll(d.path(tmpName))
+	}
+	d.unlock()
+	return err
+}
+
+func (d *Dir) unlock() {
+	if d.lock != nil {
+		d.lock.Close()
+		d.lock = nil
+	}
+}
+
+// create opens the file of a table.
+func (d *Dir) create(table string) (*outFile, error) {
+	name := table + "/part-00000." + string(d.opts.Format)
+	local := filepath.FromSlash(name)
+	if exists, err := d.fs.Exists(d.path(local)); err != nil {
+		return nil, err
+	} else if exists && !d.opts.Overwrite {
+		return nil, fmt.Errorf("%s is there already, without a manifest; overwriting must be asked for", d.path(local))
+	}
+	path := d.path(tmpName, "tables", local)
+	if err := d.fs.MkdirAll(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	f, err := d.fs.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	o := &outFile{name: name, f: f, sum: sha256.New()}
+	o.w = bufio.NewWriterSize(&o.hashed, 256<<10)
+	o.hashed.o = o
+	return o, nil
+}
+
+// outFile is a file that is written from its beginning to its end, counted and
+// hashed on the way.
+type outFile struct {
+	name   string
+	f      file
+	w      *bufio.Writer
+	hashed hashedWriter
+	sum    hash.Hash
+	offset int64 // bytes given to Write
+}
+
+type hashedWriter struct{ o *outFile }
+
+func (h *hashedWriter) Write(b []byte) (int, error) {
+	n, err := h.o.f.Write(b)
+	h.o.sum.Write(b[:n])
+	return n, err
+}
+
+func (o *outFile) Write(b []byte) (int, error) {
+	n, err := o.w.Write(b)
+	o.offset += int64(n)
+	return n, err
+}
+
+// Seek answers where the end is, which is all that may be asked.
+func (o *outFile) Seek(offset int64, whence int) (int64, error) {
+	if offset != 0 || whence != io.SeekCurrent {
+		return 0, errors.ErrUnsupported
+	}
+	return o.offset, nil
+}
+
+// finish makes the file durable and closes it.
+func (o *outFile) finish(rows int64) (FileInfo, error) {
+	err := o.w.Flush()
+	if err == nil {
+		err = o.f.Sync()
+	}
+	if cerr := o.f.Close(); err == nil {
+		err = cerr
+	}
+	return FileInfo{Name: o.name, Rows: rows, Bytes: o.offset, SHA256: hex.EncodeToString(o.sum.Sum(nil))}, err
+}
+
+// pool bounds what all tables of a Dir do at a time.
+type pool struct {
+	encoders chan struct{} // row groups being encoded
+	groups   chan struct{} // row groups full and not yet written
+	wg       sync.WaitGroup
+}
+
+func newPool(workers int) *pool {
+	return &pool{
+		encoders: make(chan struct{}, workers),
+		groups:   make(chan struct{}, workers+1),
+	}
+}
