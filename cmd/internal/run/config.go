@@ -1,0 +1,189 @@
+// Package run wires a whole conversion: captures in, a dataset out. It is
+// the only place that knows every other package.
+package run
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/caplake/caplake/flows"
+	"github.com/caplake/caplake/ingest"
+)
+
+// Config says what to convert and how. The zero value of a field is its
+// default, which Default spells out. What the rows say depends on the fields
+// up to MaxFragmentBytes alone; the rest says where and how fast.
+type Config struct {
+	Shards       int    // fixed partitions of the flows; default 64
+	Format       string // "parquet" (default) or "arrow"
+	RowGroupRows int    // rows of a row group or record batch; default 65536
+	Headers      bool   // write HTTP header lists
+	Fingerprints bool   // write the strings behind ja3, ja3s and ja4
+	NoChecksums  bool   // leave IP, TCP and UDP checksums unverified
+	NoHash       bool   // leave captures unhashed
+
+	// Times of packets after which a flow is over; negative means never.
+	// Their defaults are those of flows.Config.
+	TCPIdle, UDPIdle, ICMPIdle, OtherIdle time.Duration
+	Attempt, CloseLinger, Active          time.Duration
+
+	// Bounds on memory, for the whole run. A shard has its equal part.
+	MaxFlows         int   // live flows; default 2^21
+	MaxHeldPerSide   int   // bytes of one side held for reassembly; default 1 MiB
+	MaxHeld          int64 // bytes held for reassembly in all; default 256 MiB
+	MaxFragmentBytes int64 // bytes of incomplete fragmented datagrams; default 16 MiB
+
+	Inputs    []string  // files, directories, globs, "-"
+	Stdin     io.Reader // what "-" reads
+	Out       string    // directory of the dataset
+	Overwrite bool      // replace a dataset that is there
+	Workers   int       // default: one per processor
+	Version   string    // of the program, for the manifest
+	Logger    *slog.Logger
+}
+
+// Default returns the configuration that a zero Config stands for.
+func Default() Config {
+	f := flows.Config{}.WithDefaults()
+	return Config{
+		Shards:           64,
+		Format:           "parquet",
+		RowGroupRows:     1 << 16,
+		TCPIdle:          time.Duration(f.TCPIdle),
+		UDPIdle:          time.Duration(f.UDPIdle),
+		ICMPIdle:         time.Duration(f.ICMPIdle),
+		OtherIdle:        time.Duration(f.OtherIdle),
+		Attempt:          time.Duration(f.Attempt),
+		CloseLinger:      time.Duration(f.CloseLinger),
+		Active:           -1,
+		MaxFlows:         1 << 21,
+		MaxHeldPerSide:   f.MaxHeldPerSide,
+		MaxHeld:          256 << 20,
+		MaxFragmentBytes: 16 << 20,
+		Workers:          runtime.GOMAXPROCS(0),
+		Version:          "dev",
+	}
+}
+
+// maxShards keeps a shard's tables worth their overhead.
+const maxShards = 4096
+
+// Validate reports every fault of c at once, in the terms of the flags.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	if len(c.Inputs) == 0 {
+		bad("no captures given")
+	}
+	if c.Out == "" {
+		bad("no output directory given (-o DIR)")
+	}
+	if c.Format != "" && c.Format != "parquet" && c.Format != "arrow" {
+		bad("--format %q: must be parquet or arrow", c.Format)
+	}
+	if c.Shards < 0 || c.Shards > maxShards {
+		bad("--shards %d: must be 1 to %d", c.Shards, maxShards)
+	}
+	if c.Workers < 0 || c.Workers > maxShards {
+		bad("--workers %d: must be 1 to %d", c.Workers, maxShards)
+	}
+	if c.RowGroupRows < 0 {
+		bad("--row-group-rows %d: must be positive", c.RowGroupRows)
+	}
+	if c.MaxFlows < 0 || c.MaxHeldPerSide < 0 || c.MaxHeld < 0 || c.MaxFragmentBytes < 0 {
+		bad("a memory bound must be positive")
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) withDefaults() Config {
+	d := Default()
+	or(&c.Shards, d.Shards)
+	or(&c.Format, d.Format)
+	or(&c.RowGroupRows, d.RowGroupRows)
+	or(&c.TCPIdle, d.TCPIdle)
+	or(&c.UDPIdle, d.UDPIdle)
+	or(&c.ICMPIdle, d.ICMPIdle)
+	or(&c.OtherIdle, d.OtherIdle)
+	or(&c.Attempt, d.Attempt)
+	or(&c.CloseLinger, d.CloseLinger)
+	or(&c.Active, d.Active)
+	or(&c.MaxFlows, d.MaxFlows)
+	or(&c.MaxHeldPerSide, d.MaxHeldPerSide)
+	or(&c.MaxHeld, d.MaxHeld)
+	or(&c.MaxFragmentBytes, d.MaxFragmentBytes)
+	or(&c.Workers, d.Workers)
+	or(&c.Version, d.Version)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	// More workers than shards would find nothing to do.
+	c.Workers = min(c.Workers, c.Shards)
+	return c
+}
+
+func or[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// tracking returns the part of a shard's tracker in c.
+func (c *Config) tracking() flows.Config {
+	return flows.Config{
+		TCPIdle:        int64(c.TCPIdle),
+		UDPIdle:        int64(c.UDPIdle),
+		ICMPIdle:       int64(c.ICMPIdle),
+		OtherIdle:      int64(c.OtherIdle),
+		Attempt:        int64(c.Attempt),
+		CloseLinger:    int64(c.CloseLinger),
+		Active:         int64(c.Active),
+		MaxFlows:       max(1, c.MaxFlows/c.Shards),
+		MaxHeldPerSide: c.MaxHeldPerSide,
+		MaxHeld:        max(1, int(c.MaxHeld/int64(c.Shards))),
+	}
+}
+
+func (c *Config) ingest() ingest.Config {
+	return ingest.Config{
+		MaxFragmentBytes: int(c.MaxFragmentBytes),
+		Checksums:        !c.NoChecksums,
+		NoHash:           c.NoHash,
+	}
+}
+
+// effective returns the configuration that decides what the rows say, for the
+// metadata of every file.
+func (c *Config) effective() map[string]string {
+	dur := func(d time.Duration) string {
+		if d < 0 {
+			return "never"
+		}
+		return d.String()
+	}
+	return map[string]string{
+		"shards":             strconv.Itoa(c.Shards),
+		"row_group_rows":     strconv.Itoa(c.RowGroupRows),
+		"headers":            strconv.FormatBool(c.Headers),
+		"fingerprints":       strconv.FormatBool(c.Fingerprints),
+		"checksums":          strconv.FormatBool(!c.NoChecksums),
+		"hash":               strconv.FormatBool(!c.NoHash),
+		"tcp_idle":           dur(c.TCPIdle),
+		"udp_idle":           dur(c.UDPIdle),
+		"icmp_idle":          dur(c.ICMPIdle),
+		"other_idle":         dur(c.OtherIdle),
+		"attempt":            dur(c.Attempt),
+		"close_linger":       dur(c.CloseLinger),
+		"active":             dur(c.Active),
+		"max_flows":          strconv.Itoa(c.MaxFlows),
+		"max_held_per_side":  strconv.Itoa(c.MaxHeldPerSide),
+		"max_held":           strconv.FormatInt(c.MaxHeld, 10),
+		"max_fragment_bytes": strconv.FormatInt(c.MaxFragmentBytes, 10),
+	}
+}

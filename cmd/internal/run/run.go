@@ -1,0 +1,250 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/caplake/caplake/flows"
+	"github.com/caplake/caplake/ingest"
+	"github.com/caplake/caplake/schema"
+	"github.com/caplake/caplake/writers"
+)
+
+// Progress is how far a run has come. It may be read at any time, by anybody.
+type Progress struct{ plan atomic.Pointer[ingest.Plan] }
+
+// Snapshot returns the bytes of the captures read so far, as stored, those to be read in
+// all (0: not known), and the packets read so far.
+func (p *Progress) Snapshot() (bytesDone, bytesTotal, packets int64) {
+	plan := p.plan.Load()
+	if plan == nil {
+		return 0, 0, 0
+	}
+	q := plan.Progress()
+	total, known := q.Total()
+	if !known {
+		total = 0
+	}
+	return q.Bytes(), total, q.Packets()
+}
+
+// tables are the dataset's tables in the making.
+type tables struct {
+	dir          *writers.Dir
+	flows        *writers.Table[schema.FlowSource, schema.Flow]
+	http         *writers.Table[schema.HTTP, schema.HTTP]
+	tls          *writers.Table[schema.TLS, schema.TLS]
+	certificates *writers.Table[schema.Certificate, schema.Certificate]
+	dns          *writers.Table[schema.DNS, schema.DNS]
+	captures     *writers.Table[schema.Capture, schema.Capture]
+}
+
+func newTables(dir *writers.Dir) (*tables, error) {
+	t := &tables{dir: dir}
+	var errs [6]error
+	t.flows, errs[0] = writers.NewTable[schema.FlowSource, schema.Flow](dir, "flows", schema.FillFlow)
+	t.http, errs[1] = writers.NewTable[schema.HTTP, schema.HTTP](dir, "http", nil)
+	t.tls, errs[2] = writers.NewTable[schema.TLS, schema.TLS](dir, "tls", nil)
+	t.certificates, errs[3] = writers.NewTable[schema.Certificate, schema.Certificate](dir, "certificates", nil)
+	t.dns, errs[4] = writers.NewTable[schema.DNS, schema.DNS](dir, "dns", nil)
+	t.captures, errs[5] = writers.NewTable[schema.Capture, schema.Capture](dir, "captures", nil)
+	return t, errors.Join(errs[:]...)
+}
+
+// Convert runs a whole conversion. progress may be nil. On an error, and when
+// ctx is cancelled, nothing that a reader takes for a dataset is left behind.
+// A damaged input is no error: the report names it, and what came before the
+// damage is in the tables.
+func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	cfg = cfg.withDefaults()
+
+	plan, err := ingest.NewPlan(ctx, cfg.ingest(), cfg.Inputs, cfg.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	defer plan.Close()
+	if progress != nil {
+		progress.plan.Store(plan)
+	}
+	if len(plan.Inputs) == 0 {
+		return nil, fmt.Errorf("no captures found in %s", strings.Join(cfg.Inputs, ", "))
+	}
+	cfg.Logger.Info("planned", "inputs", len(plan.Inputs), "skipped", len(plan.Skipped))
+
+	dir, err := writers.NewDir(cfg.Out, writers.Options{
+		Format:       writers.Format(cfg.Format),
+		Workers:      cfg.Workers,
+		RowGroupRows: cfg.RowGroupRows,
+		Version:      cfg.Version,
+		Config:       cfg.effective(),
+		Overwrite:    cfg.Overwrite,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Abort() // nothing to undo once committed
+	t, err := newTables(dir)
+	if err != nil {
+		return nil, err
+	}
+
+	report := &Report{Out: cfg.Out, Skipped: plan.Skipped}
+	workers, err := track(ctx, &cfg, plan, t, report)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.certificates.Append(certificates(workers)); err != nil {
+		return nil, err
+	}
+	report.limits(workers)
+
+	manifest, err := dir.Commit()
+	if err != nil {
+		return nil, err
+	}
+	for _, table := range manifest.Tables {
+		r := TableReport{Name: table.Name, Rows: table.Rows}
+		for _, f := range table.Files {
+			r.File = f.Name
+			r.Bytes += f.Bytes
+		}
+		report.Tables = append(report.Tables, r)
+	}
+	report.Duration = time.Since(began).Seconds()
+	report.PeakMemory = peakMemory()
+	return report, nil
+}
+
+// track reads the captures and follows their flows to the end. It returns the
+// workers for what they have counted.
+func track(ctx context.Context, cfg *Config, plan *ingest.Plan, t *tables, report *Report) ([]*worker, error) {
+	m := newMerger(cfg.Workers, t)
+	workers := make([]*worker, cfg.Workers)
+	for i := range workers {
+		workers[i] = newWorker(i, cfg, m)
+	}
+	handle := func(number int, b *ingest.Batch) error { return workers[number].batch(b) }
+	var failed error
+	done := func(input uint32, c *ingest.Capture) {
+		if err := c.Balanced(); err != nil {
+			failed = errors.Join(failed, err)
+		}
+		report.add(c)
+		if c.Damaged() {
+			cfg.Logger.Warn("damaged input", "file", c.Name, "packet", c.ErrPacket, "offset", c.ErrOffset, "error", c.Err)
+		}
+		failed = errors.Join(failed, t.captures.Append([]schema.Capture{captureRow(input, c)}))
+	}
+	if err := plan.Run(ctx, cfg.ingest(), cfg.Workers, handle, done); err != nil {
+		return nil, err
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	parallel := func(do func(*worker) error) error {
+		var g errgroup.Group
+		for _, w := range workers {
+			g.Go(func() error { return do(w) })
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		return ctx.Err()
+	}
+	return workers, end(workers, parallel)
+}
+
+// certificates returns a row for each distinct certificate, at its earliest sighting, in
+// the order of sightings.
+func certificates(workers []*worker) []schema.Certificate {
+	all := make(map[string]schema.Certificate)
+	for _, w := range workers {
+		for _, c := range w.sessions.sightings {
+			keepEarliest(all, c)
+		}
+	}
+	rows := make([]schema.Certificate, 0, len(all))
+	for _, c := range all {
+		rows = append(rows, c)
+	}
+	slices.SortFunc(rows, func(a, b schema.Certificate) int {
+		return cmp.Or(cmp.Compare(a.Position, b.Position), cmp.Compare(a.SHA256, b.SHA256))
+	})
+	return rows
+}
+
+func keepEarliest(sightings map[string]schema.Certificate, c schema.Certificate) {
+	if old, ok := sightings[c.SHA256]; !ok || c.Before(&old) {
+		sightings[c.SHA256] = c
+	}
+}
+
+// captureRow makes a row of an input's ledger.
+func captureRow(input uint32, c *ingest.Capture) schema.Capture {
+	row := schema.Capture{
+		CaptureID:            int32(input),
+		Path:                 c.Name,
+		Bytes:                c.Bytes,
+		SHA256:               c.SHA256,
+		Format:               c.Format,
+		Compression:          c.Compression,
+		ByteOrder:            c.ByteOrder,
+		TimestampResolution:  c.TimestampResolution,
+		LinkTypes:            c.LinkTypes,
+		Packets:              int64(c.Packets),
+		OutOfOrderPackets:    int64(c.OutOfOrder),
+		FlowPackets:          int64(c.InFlow),
+		NotIPPackets:         int64(c.NotIP),
+		UnsupportedPackets:   int64(c.UnsupportedLink),
+		MalformedLink:        int64(c.MalformedLink),
+		MalformedNetwork:     int64(c.MalformedNetwork),
+		MalformedTransport:   int64(c.MalformedTransport),
+		CutPackets:           int64(c.CutBySnaplen),
+		FragmentsReassembled: int64(c.FragmentReassembled),
+		FragmentsIncomplete:  int64(c.FragmentIncomplete),
+		BadChecksums:         int64(c.BadChecksums),
+		LimitHits:            int64(c.LimitsHit),
+		Error:                c.Err,
+	}
+	if c.Snaplen != 0 {
+		row.Snaplen = pointer(int64(c.Snaplen))
+	}
+	if c.HasTime {
+		row.FirstTS, row.LastTS = pointer(c.FirstTime), pointer(c.LastTime)
+	}
+	if c.Damaged() {
+		row.ErrorOffset, row.ErrorPacket = pointer(c.ErrOffset), pointer(int64(c.ErrPacket))
+	}
+	return row
+}
+
+func pointer[T any](v T) *T { return &v }
+
+// limits says which bounds acted during the run.
+func (r *Report) limits(workers []*worker) {
+	var s flows.Stats
+	for _, w := range workers {
+		for _, t := range w.trackers {
+			s.Evicted += t.Stats.Evicted
+			s.HeldLimitHits += t.Stats.HeldLimitHits
+		}
+	}
+	if s.Evicted > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d flows were ended early because --max-flows were live", s.Evicted))
+	}
+	if s.HeldLimitHits > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d holes in TCP streams were given up early because a bound on held bytes was reached", s.HeldLimitHits))
+	}
+}

@@ -1,0 +1,160 @@
+package run
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/caplake/caplake/flows"
+	"github.com/caplake/caplake/ingest"
+)
+
+// worker owns the shards whose number is its own modulo the workers: it alone
+// tracks their flows, packet by packet in capture order.
+type worker struct {
+	number   int
+	workers  uint64
+	shards   uint64
+	trackers []*flows.Tracker // by shard / workers
+	sessions *sessions
+	merger   *merger
+	expired  []due
+	scratch  []*flows.Flow
+	latest   [5]int64 // times of the latest packets
+	packets  uint64
+}
+
+// due is a flow that is over, and whose it is.
+type due struct {
+	flow    *flows.Flow
+	tracker *flows.Tracker
+}
+
+func newWorker(number int, c *Config, m *merger) *worker {
+	w := &worker{number: number, workers: uint64(c.Workers), shards: uint64(c.Shards), sessions: newSessions(c), merger: m}
+	for s := number; s < c.Shards; s += c.Workers {
+		w.trackers = append(w.trackers, flows.NewTracker(c.tracking(), w.sessions))
+	}
+	return w
+}
+
+// shardOf maps a hash to one of n shards by its upper half; the lower finds
+// the flow within its shard.
+func shardOf(hash, n uint64) uint64 { return hash >> 32 * n >> 32 }
+
+// batch tracks the packets of the worker's shards.
+func (w *worker) batch(b *ingest.Batch) error {
+	s := w.sessions
+	s.batchEncaps = b.Encaps
+	for i := range b.Packets {
+		p := &b.Packets[i]
+		shard := shardOf(p.Hash, w.shards)
+		if shard%w.workers != uint64(w.number) {
+			continue
+		}
+		s.at = p.Pos
+		w.trackers[shard/w.workers].Add(p, b.Bytes(p))
+	}
+	for i := max(0, len(b.Records)-len(w.latest)); i < len(b.Records); i++ {
+		w.latest[w.packets%uint64(len(w.latest))] = b.Records[i].Time
+		w.packets++
+	}
+	if !b.EndOfEpoch {
+		return nil
+	}
+	s.out.beginSweep()
+	w.expired = w.expired[:0]
+	for _, t := range w.trackers {
+		w.scratch = t.Expired(w.now(), w.scratch[:0])
+		w.queue(t)
+	}
+	w.sort()
+	for _, d := range w.expired {
+		s.at = d.flow.First.Pos
+		d.tracker.Finish(d.flow, d.tracker.ExpiredReason(d.flow))
+	}
+	return w.deliver()
+}
+
+// now is the time at which the captures have arrived: the median of the
+// latest packets', so that one wrong time does not end all flows.
+func (w *worker) now() int64 {
+	t := w.latest
+	n := t[:min(w.packets, uint64(len(t)))]
+	if len(n) == 0 {
+		return 0
+	}
+	slices.Sort(n)
+	return n[len(n)/2]
+}
+
+func (w *worker) queue(t *flows.Tracker) {
+	for _, f := range w.scratch {
+		w.expired = append(w.expired, due{f, t})
+	}
+}
+
+// sort puts the flows that are over in the order of their first packets.
+func (w *worker) sort() {
+	slices.SortFunc(w.expired, func(a, b due) int { return cmp.Compare(a.flow.First.Pos, b.flow.First.Pos) })
+}
+
+func (w *worker) deliver() (err error) {
+	w.sessions.out, err = w.merger.deliver(w.number, w.sessions.out)
+	return err
+}
+
+// begin begins the end of the run: it delivers the rows of the last packets
+// and lines up the flows that still live.
+func (w *worker) begin() error {
+	w.expired = w.expired[:0]
+	for _, t := range w.trackers {
+		w.scratch = t.Live(w.scratch[:0])
+		w.queue(t)
+	}
+	w.sort()
+	w.sessions.out.beginSweep()
+	return w.deliver()
+}
+
+// finish ends those flows in line that began at or before limit.
+func (w *worker) finish(limit flows.Position, now int64) error {
+	w.sessions.out.beginSweep()
+	n := 0
+	for _, d := range w.expired {
+		if d.flow.First.Pos > limit {
+			break
+		}
+		n++
+		w.sessions.at = d.flow.First.Pos
+		reason := flows.EndOfInput
+		if d.tracker.Over(d.flow, now) {
+			reason = d.tracker.ExpiredReason(d.flow)
+		}
+		d.tracker.Finish(d.flow, reason)
+	}
+	w.expired = w.expired[n:]
+	return w.deliver()
+}
+
+// end ends all flows, in rounds, so that the rows of millions of flows do
+// not wait in memory at a time. Where the rounds are cut does not show.
+func end(workers []*worker, parallel func(func(*worker) error) error) error {
+	now := workers[0].now()
+	if err := parallel((*worker).begin); err != nil {
+		return err
+	}
+	const round = 8192
+	for {
+		longest := slices.MaxFunc(workers, func(a, b *worker) int { return cmp.Compare(len(a.expired), len(b.expired)) }).expired
+		if len(longest) == 0 {
+			return nil
+		}
+		limit := ^flows.Position(0)
+		if len(longest) > round {
+			limit = longest[round].flow.First.Pos
+		}
+		if err := parallel(func(w *worker) error { return w.finish(limit, now) }); err != nil {
+			return err
+		}
+	}
+}
