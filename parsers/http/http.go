@@ -28,7 +28,8 @@ import (
 type Config struct {
 	// MaxHeaderBytes bounds the head of one message: its start line and its
 	// header fields, in bytes. What is beyond is read for its framing but not
-	// kept, and the exchange is marked HeaderTooLarge. Zero: 64 KiB.
+	// kept, and the exchange is marked HeaderTooLarge. Zero: 64 KiB; the least
+	// is 64 bytes.
 	MaxHeaderBytes int
 	// MaxPending bounds the requests that wait for a response. One more, and
 	// the oldest is given out without one. Zero: 32.

@@ -514,7 +514,7 @@ func (p *Parser) scan(dst []Exchange, s *stream, side flows.Side, start, at flow
 
 func (p *Parser) maxHeader() int {
 	if p.cfg.MaxHeaderBytes > 0 {
-		return p.cfg.MaxHeaderBytes
+		return max(p.cfg.MaxHeaderBytes, 64) // what tells messages apart must fit
 	}
 	return defaultHeaderBytes
 }
@@ -569,7 +569,7 @@ func (s *stream) line(data []byte, fold bool, limit int) (line []byte, n, total 
 	if !ok {
 		return nil, n, total, false
 	}
-	line = s.buf
+	line = s.buf[:min(len(s.buf), limit)] // more may be held from a peek at a body
 	s.buf, s.lineLen, s.lineEnd = s.buf[:0], 0, false
 	return line, n, total, true
 }
