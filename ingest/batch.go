@@ -13,7 +13,7 @@ type Record struct {
 	Offset  uint32 // of the packet's first byte in Batch.Data
 	CapLen  uint32 // bytes captured; Offset+CapLen ≤ len(Batch.Data)
 	OrigLen uint32 // bytes on the wire, as recorded; may be wrong, may be less than CapLen
-	Link    uint16 // LINKTYPE_ number of the packet's interface; UnknownLink for one that does not fit
+	Link    uint16 // LINKTYPE_ number of the packet's interface
 	Flags   RecordFlags
 }
 
@@ -25,9 +25,6 @@ const (
 	// that of the packet before it in the input, 0 at the beginning.
 	NoTime RecordFlags = 1 << iota
 )
-
-// UnknownLink stands in Record.Link for a link type of more than 16 bits.
-const UnknownLink = 0xffff
 
 // Batch is one block of one input with what was found in it. It is lent to a
 // handler: all of it is valid, and may be read by every handler at the same
@@ -49,16 +46,18 @@ type Batch struct {
 
 	EndOfEpoch bool  // after this batch the number of packets read is a multiple of Config.EpochPackets
 	EndOfInput bool  // this is the input's last batch
-	MaxTime    int64 // latest packet time in the run up to the end of this batch
+	MaxTime    int64 // latest packet time in the run up to the end of this batch; NoPacketTime before there is one
 
 	fragments []int32 // indices in Packets of those that are fragments, until they are put in order
 	counts    counts  // what decoding found
 
-	raw    []byte   // the part of the block that this batch was the first to read, for the hash
-	end    *Capture // EndOfInput: what the reader knows of the input
-	source *input   // for the hash: whose bytes raw are; nil if not hashed here
+	raw  []byte  // the part of the block that this batch was the first to read, for the hash
+	hash *digest // of the input that raw is a part of; nil if there is nothing to hash
+	end  *tally  // EndOfInput: what the reader knows of the input
 
-	block []byte        // all of the buffer; Data is a part of it
+	hashComplete bool // EndOfInput: all of the input has been hashed with raw
+
+	block []byte        // all of the buffer; Data and raw are parts of it
 	extra []*Batch      // blocks taken out of circulation to pay for a grown one
 	ready chan struct{} // decoded; capacity 1
 	refs  atomic.Int32

@@ -10,15 +10,15 @@ import (
 type Outcome uint8
 
 const (
-	OutcomeFlow               Outcome = iota // it belongs to a flow
-	OutcomeNotIP                             // its network layer is not IP: ARP, LLDP, spanning tree, …
-	OutcomeUnsupportedLink                   // its link type is not decoded
-	OutcomeMalformedLink                     // its link-layer header, or a tunnel's, contradicts itself
-	OutcomeMalformedNetwork                  // its IP header or an extension header contradicts itself
-	OutcomeMalformedTransport                // its transport header contradicts itself
-	OutcomeCut                               // the capture holds too little of it: cut by the snap length within its headers
-	OutcomeFragmentReassembled               // a fragment of a datagram that was completed
-	OutcomeFragmentIncomplete                // a fragment of a datagram that was not
+	OutcomeFlow                Outcome = iota // it belongs to a flow
+	OutcomeNotIP                              // its network layer is not IP: ARP, LLDP, spanning tree, …
+	OutcomeUnsupportedLink                    // its link type is not decoded
+	OutcomeMalformedLink                      // its link-layer header, or a tunnel's, contradicts itself
+	OutcomeMalformedNetwork                   // its IP header or an extension header contradicts itself
+	OutcomeMalformedTransport                 // its transport header contradicts itself
+	OutcomeCut                                // the capture holds too little of it: cut by the snap length within its headers
+	OutcomeFragmentReassembled                // a fragment of a datagram that was completed
+	OutcomeFragmentIncomplete                 // a fragment of a datagram that was not
 	NumOutcomes
 
 	// OutcomeFragment is not final: the defragmenter settles it as one of the
@@ -106,6 +106,15 @@ type counts struct {
 	limitsHit    uint64
 }
 
+func (c *counts) add(n *counts) {
+	for o, v := range n.outcomes {
+		c.outcomes[o] += v
+	}
+	c.badChecksums += n.badChecksums
+	c.limitsHit += n.limitsHit
+}
+
+// add adds n to c's counters.
 func (c *Capture) add(n *counts) {
 	for o, v := range n.outcomes {
 		*c.outcome(Outcome(o)) += v

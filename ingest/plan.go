@@ -1,0 +1,483 @@
+package ingest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Plan is what a run will read, in the order in which it will.
+type Plan struct {
+	// Inputs are in the order of their first packet's time, then name. Those without a packet that has a time,
+	// damaged ones among them, come first. An input's number is its index
+	// plus one.
+	Inputs []Input
+
+	// Skipped are the names of files below directory arguments that are no
+	// captures, sorted.
+	Skipped []string
+
+	progress Progress
+	scribble bool // tests: overwrite what goes out of date
+}
+
+// Input is one capture file.
+type Input struct {
+	// Path is what to open; "-" is standard input.
+	Path string
+
+	// Name is what output calls it, with slashes: for a file below a directory argument the
+	// path from that directory; for a file argument the path as given if that
+	// is relative and does not lead upwards, otherwise its last element. It
+	// does not depend on where the captures are kept, and need not be unique.
+	Name string
+
+	Size      int64 // in bytes, as stored; -1 if that is not known before the end
+	FirstTime int64 // of the first packet that has a time; where HasTime
+	HasTime   bool
+
+	peeked *peeked                       // of what can be read only once
+	open   func() (io.ReadCloser, error) // tests: instead of os.Open
+}
+
+// Standard input, pipes and the like can be read only once: what planning
+// reads is kept for the run.
+type peeked struct {
+	prefix []byte
+	r      io.Reader
+	close  func() error
+	used   bool
+}
+
+func (p *peeked) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	p.prefix = append(p.prefix, b[:n]...)
+	return n, err
+}
+
+// planBytes bounds how far, after decompression, planning looks for the first
+// packet that has a time. It only bounds captures that begin with megabytes
+// of something else.
+const planBytes = 16 << 20
+
+// NewPlan finds the inputs that args name, recognizes captures by their
+// content and puts them in order. An argument is a file, a directory (with
+// all below it, symbolic links to files included, to directories not), a
+// pattern of filepath.Glob where no file has that name, or "-" for stdin.
+//
+// A file named by itself is an input even if it is no capture or cannot be
+// read: reading it then leaves an entry in the ledger. A path that does not
+// exist is an error. A file reached twice is read once.
+//
+// Close frees what a plan holds if it is not run.
+func NewPlan(ctx context.Context, cfg Config, args []string, stdin io.Reader) (*Plan, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	b := planner{ctx: ctx, cfg: cfg.WithDefaults(), plan: &Plan{}, seen: map[fileStamp][]os.FileInfo{}}
+	for _, arg := range args {
+		if err := b.argument(arg, stdin); err != nil {
+			b.plan.Close()
+			return nil, err
+		}
+	}
+	p := b.plan
+	slices.SortStableFunc(p.Inputs, func(x, y Input) int {
+		if x.HasTime != y.HasTime {
+			if y.HasTime {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(x.FirstTime, y.FirstTime), strings.Compare(x.Name, y.Name))
+	})
+	slices.Sort(p.Skipped)
+	for i := range p.Inputs {
+		if s := p.Inputs[i].Size; s < 0 {
+			p.progress.unknown = true
+		} else {
+			p.progress.total += s
+		}
+	}
+	return p, nil
+}
+
+// Close closes what the plan keeps open of inputs that can be read only once.
+func (p *Plan) Close() error {
+	var errs []error
+	for i := range p.Inputs {
+		if k := p.Inputs[i].peeked; k != nil && k.close != nil {
+			errs = append(errs, k.close())
+			k.close = nil
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Progress returns the run's counters; they may be read at any time.
+func (p *Plan) Progress() *Progress { return &p.progress }
+
+// Progress counts what a run has done so far.
+type Progress struct {
+	bytes, packets atomic.Int64
+	inputs         atomic.Int64
+	total          int64
+	unknown        bool
+}
+
+// Bytes returns how many bytes of the inputs, as stored, have been read.
+func (p *Progress) Bytes() int64 { return p.bytes.Load() }
+
+// Packets returns how many packets have been decoded and put in order.
+func (p *Progress) Packets() int64 { return p.packets.Load() }
+
+// Inputs returns how many inputs have been read to their end.
+func (p *Progress) Inputs() int64 { return p.inputs.Load() }
+
+// Total returns the size of all inputs, and whether it is known: with
+// standard input it is not.
+func (p *Progress) Total() (bytes int64, known bool) { return p.total, !p.unknown }
+
+// planner collects the inputs.
+type planner struct {
+	ctx   context.Context
+	cfg   Config
+	plan  *Plan
+	seen  map[fileStamp][]os.FileInfo
+	stdin bool
+}
+
+// fileStamp is what the same file has the same of; it spares comparing every
+// file with every other.
+type fileStamp struct {
+	size     int64
+	modified time.Time
+}
+
+func (b *planner) argument(arg string, stdin io.Reader) error {
+	if arg == "-" {
+		if b.stdin {
+			return nil
+		}
+		b.stdin = true
+		if stdin == nil {
+			return errors.New("-: there is no standard input")
+		}
+		return b.once(Input{Path: "-", Name: "-", Size: -1, peeked: &peeked{r: stdin}})
+	}
+	info, err := os.Stat(arg)
+	if errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(arg, `*?[`) {
+		paths, globErr := filepath.Glob(arg)
+		if globErr != nil {
+			return fmt.Errorf("%s: %w", arg, globErr)
+		}
+		if len(paths) == 0 {
+			return fmt.Errorf("%s: no file matches", arg)
+		}
+		for _, path := range paths { // sorted
+			info, err := os.Stat(path)
+			if err != nil {
+				return err
+			}
+			if err := b.path(path, info); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return b.path(arg, info)
+}
+
+func (b *planner) path(path string, info os.FileInfo) error {
+	if info.IsDir() {
+		return b.directory(path)
+	}
+	name := filepath.ToSlash(filepath.Clean(path))
+	if filepath.IsAbs(path) || !filepath.IsLocal(path) {
+		name = filepath.Base(path)
+	}
+	in := Input{Path: path, Name: name, Size: info.Size()}
+	if !info.Mode().IsRegular() {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		in.Size = -1
+		in.peeked = &peeked{r: f, close: f.Close}
+		return b.once(in)
+	}
+	if b.known(info) {
+		return nil
+	}
+	_, err := b.look(&in)
+	if err == nil {
+		b.plan.Inputs = append(b.plan.Inputs, in)
+	}
+	return err
+}
+
+// once adds an input that can be read only once. Such an input may keep its
+// reader waiting, so the look at it is given up with the context.
+func (b *planner) once(in Input) error {
+	looked := make(chan error, 1)
+	go func() {
+		_, err := b.look(&in)
+		looked <- err
+	}()
+	select {
+	case err := <-looked:
+		b.plan.Inputs = append(b.plan.Inputs, in) // also on error, to be closed
+		return err
+	case <-b.ctx.Done():
+		return b.ctx.Err()
+	}
+}
+
+func (b *planner) directory(root string) error {
+	real, err := filepath.EvalSymlinks(root) // WalkDir does not follow it
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(real, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(real, path)
+		if err != nil {
+			return err
+		}
+		in := Input{Path: path, Name: filepath.ToSlash(rel)}
+		info, err := os.Stat(path)
+		if err != nil || !info.Mode().IsRegular() { // a link to nowhere or to a directory, a socket, …
+			b.plan.Skipped = append(b.plan.Skipped, in.Name)
+			return b.ctx.Err()
+		}
+		if b.known(info) {
+			return nil
+		}
+		in.Size = info.Size()
+		capture, err := b.look(&in)
+		switch {
+		case err != nil:
+			return err
+		case capture:
+			b.plan.Inputs = append(b.plan.Inputs, in)
+		default:
+			b.plan.Skipped = append(b.plan.Skipped, in.Name)
+		}
+		return nil
+	})
+}
+
+// known reports whether the file was met before, and notes it if not.
+func (b *planner) known(info os.FileInfo) bool {
+	k := fileStamp{info.Size(), info.ModTime()}
+	for _, o := range b.seen[k] {
+		if os.SameFile(o, info) {
+			return true
+		}
+	}
+	b.seen[k] = append(b.seen[k], info)
+	return false
+}
+
+// look opens the input, reports whether it is to be treated as a capture (is
+// one, or cannot be read, which is not to go unnoticed) and sets its first time. The error is
+// the context's.
+func (b *planner) look(in *Input) (capture bool, err error) {
+	s, err := openSource(b.ctx, in, sourceOptions{plan: true})
+	if err != nil {
+		return true, b.ctx.Err()
+	}
+	defer s.close()
+
+	buf := make([]byte, 0, 16<<10)
+	var w walker
+	var streamErr error
+	var recs [1]Record
+	for looked, need := 0, 4; looked < planBytes; {
+		if need > planBytes {
+			break
+		}
+		if need > cap(buf) {
+			buf = slices.Grow(buf, need-len(buf))
+		}
+		if streamErr == nil {
+			var n int
+			n, streamErr = s.stream.fill(b.ctx, buf[len(buf):cap(buf)])
+			buf = buf[:len(buf)+n]
+			if err := b.ctx.Err(); err != nil {
+				return false, err
+			}
+		}
+		if w == nil {
+			if w = newWalker(buf, b.cfg.MaxRecordBytes); w == nil {
+				var re *readError
+				return errors.As(streamErr, &re), nil
+			}
+		}
+		found, next, n, d := w.walk(buf, 0, recs[:0], 1)
+		if len(found) == 1 && found[0].Flags&NoTime == 0 {
+			in.FirstTime, in.HasTime = found[0].Time, true
+			break
+		}
+		if d != nil || len(found) == 0 && streamErr != nil {
+			break
+		}
+		need = n
+		looked += next
+		buf = buf[:copy(buf, buf[next:])]
+	}
+	return true, nil
+}
+
+// source is an opened input.
+type source struct {
+	stream      stream
+	compression string
+	digest      *digest // nil: not hashed
+	inline      bool    // the digest is taken below the stream, not by whoever reads from it
+	raw         *countedReader
+	closers     []func()
+}
+
+type sourceOptions struct {
+	plan     bool // only a look: no goroutine, nothing counted, no hash
+	hash     bool
+	progress *Progress
+}
+
+// openSource opens an input and finds out its compression. A plain file is
+// read where the caller stands; standard input and decompression read ahead in a
+// goroutine of their own, which ends with ctx at the latest (a read of
+// standard input that waits for data ends with that read).
+func openSource(ctx context.Context, in *Input, o sourceOptions) (*source, error) {
+	s := &source{}
+	var raw io.Reader
+	switch k := in.peeked; {
+	case k != nil && o.plan:
+		raw = k
+	case k != nil && k.used:
+		return nil, errors.New("it can be read only once")
+	case k != nil:
+		k.used = true
+		raw = io.MultiReader(bytes.NewReader(k.prefix), k.r)
+		if k.close != nil {
+			s.closers = append(s.closers, func() { k.close() })
+			k.close = nil
+		}
+	default:
+		open := in.open
+		if open == nil {
+			open = func() (io.ReadCloser, error) { return os.Open(in.Path) }
+		}
+		f, err := open()
+		if err != nil {
+			return nil, err
+		}
+		raw = f
+		s.closers = append(s.closers, func() { f.Close() })
+	}
+
+	if o.hash {
+		s.digest = &digest{hash: sha256.New()}
+	}
+	s.raw = &countedReader{r: markedReader{raw}, progress: o.progress}
+	var magic [4]byte
+	n, err := direct{s.raw}.fill(ctx, magic[:])
+	if err != nil && err != io.EOF {
+		s.close()
+		return nil, err
+	}
+	s.compression = compressionOf(magic[:n])
+	plain := io.MultiReader(bytes.NewReader(magic[:n]), s.raw)
+	switch {
+	case o.plan:
+		d := &decompressor{compression: s.compression, raw: plain}
+		s.closers = append(s.closers, d.close)
+		s.stream = direct{d}
+	case s.compression == compressionNone && in.peeked == nil:
+		s.stream = direct{plain}
+	default:
+		s.inline = true
+		if s.digest != nil {
+			plain = io.TeeReader(plain, s.digest.hash)
+		}
+		d := &decompressor{compression: s.compression, raw: plain}
+		s.stream = newPump(ctx, d, func() {
+			d.close()
+			if s.digest != nil {
+				// What was not wanted is a part of the file's hash all the same.
+				s.digest.end(drain(ctx, plain) == nil)
+			}
+		})
+	}
+	return s, nil
+}
+
+// close frees the source. A pump must have been finished before, or its
+// context be done.
+func (s *source) close() {
+	for _, c := range s.closers {
+		c()
+	}
+}
+
+// drain reads r to its end.
+func drain(ctx context.Context, r io.Reader) error {
+	buf := make([]byte, pumpChunk)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := r.Read(buf); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// digest is the content hash of an input in the making.
+type digest struct {
+	hash hash.Hash
+	sum  string // set by end; empty if the input could not be read to its end
+}
+
+func (d *digest) end(complete bool) {
+	if complete {
+		d.sum = hex.EncodeToString(d.hash.Sum(nil))
+	}
+}
+
+// countedReader counts what is read.
+type countedReader struct {
+	r        io.Reader
+	progress *Progress
+	n        atomic.Int64
+}
+
+func (c *countedReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	if c.progress != nil {
+		c.progress.bytes.Add(int64(n))
+	}
+	return n, err
+}

@@ -1,0 +1,324 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/caplake/caplake/flows"
+)
+
+// Run reads the plan's inputs and hands every batch, in order, to handle once
+// for each worker, counted from 0: the batches that a worker is given are the same and
+// come in the same order for each; different workers get them at different
+// times. A worker picks the packets that are its own, by their hash. A batch is lent: see Batch.
+//
+// At the end, when every handler has returned, done is called for each input
+// in order with its entry of the ledger. A Capture that is not Balanced is an
+// error of Run. If ctx is done or a handler returns an error, Run stops, does not call done and returns that
+// error; of several errors, which one is returned is open. When Run returns,
+// no handler is running or will be called.
+//
+// With one worker everything but reading ahead happens in one goroutine.
+// Either of handle and done may be nil.
+func (p *Plan) Run(ctx context.Context, cfg Config, workers int,
+	handle func(worker int, b *Batch) error, done func(input uint32, c *Capture)) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if workers < 1 {
+		return fmt.Errorf("workers is %d: it must be at least 1", workers)
+	}
+	if uint64(len(p.Inputs)) > maxInputs {
+		return fmt.Errorf("%d inputs are more than %d", len(p.Inputs), maxInputs)
+	}
+	if handle == nil {
+		handle = func(int, *Batch) error { return nil }
+	}
+	r := run{plan: p, cfg: cfg.WithDefaults(), workers: workers, handle: handle}
+	if err := r.run(ctx); err != nil {
+		return err
+	}
+	return r.report(done)
+}
+
+// maxInputs is how many inputs a flows.Position can tell apart.
+const maxInputs = 1<<24 - 1
+
+type run struct {
+	plan    *Plan
+	cfg     Config
+	workers int
+	handle  func(worker int, b *Batch) error
+
+	reader   *reader
+	ledger   []entry // by input
+	fragment defragmenter
+}
+
+// entry is what is known of one input.
+type entry struct {
+	tally  *tally // from the reader, at the input's end
+	counts counts
+}
+
+// The stages, each in goroutines of its own, and the channels between them:
+//
+//	reader ─┬─ decoding ─► decoder (any of them) ─ b.ready ─► sequence ─► handed[w] ─► handler w
+//	        ├─ ordered ─────────────────────────────────────►
+//	        └─ hashing ─► hasher
+//
+// Each channel has room for every batch there is, so that only waiting for a
+// free batch, for a batch to be ready or for an input ever blocks, and the
+// number of batches bounds everything.
+func (r *run) run(parent context.Context) error {
+	g, ctx := errgroup.WithContext(parent)
+	n := r.cfg.MaxBlocks
+	ordered := make(chan *Batch, n)
+	decoding := make(chan *Batch, n)
+	hashing := make(chan *Batch, n)
+
+	refs := int32(r.workers)
+	if !r.cfg.NoHash {
+		refs++
+	}
+	progress := &r.plan.progress
+	progress.bytes.Store(0)
+	progress.packets.Store(0)
+	progress.inputs.Store(0)
+	r.reader = newReader(r.cfg, progress, func(b *Batch) error {
+		b.refs.Store(refs)
+		if r.workers > 1 {
+			decoding <- b
+		}
+		if !r.cfg.NoHash {
+			hashing <- b
+		}
+		ordered <- b
+		return ctx.Err()
+	})
+	r.ledger = make([]entry, len(r.plan.Inputs))
+	r.fragment = NewDefragmenter(r.cfg)
+
+	g.Go(func() error {
+		defer close(ordered)
+		defer close(decoding)
+		defer close(hashing)
+		for i := range r.plan.Inputs {
+			if err := r.reader.read(ctx, &r.plan.Inputs[i], uint32(i+1)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if !r.cfg.NoHash {
+		g.Go(func() error {
+			for b := range hashing {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if b.hash != nil {
+					b.hash.hash.Write(b.raw)
+					if b.EndOfInput {
+						b.hash.end(b.hashComplete)
+					}
+				}
+				r.release(b, 1)
+			}
+			return nil
+		})
+	}
+	if r.workers == 1 {
+		g.Go(func() error {
+			d := Decoder{Checksums: r.cfg.Checksums}
+			for b := range ordered {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				decode(&d, b)
+				r.sequence(b)
+				if len(b.Records) > 0 {
+					if err := r.handle(0, b); err != nil {
+						return err
+					}
+				}
+				r.release(b, 1)
+			}
+			return nil
+		})
+	} else {
+		r.parallel(ctx, g, ordered, decoding)
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	r.fragment.Flush(r.settle)
+	return parent.Err()
+}
+
+// parallel starts the stages between reading and the end for more than one
+// worker.
+func (r *run) parallel(ctx context.Context, g *errgroup.Group, ordered, decoding <-chan *Batch) {
+	handed := make([]chan *Batch, r.workers)
+	for w := range handed {
+		handed[w] = make(chan *Batch, r.cfg.MaxBlocks)
+		g.Go(func() error {
+			d := Decoder{Checksums: r.cfg.Checksums}
+			for b := range decoding {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				decode(&d, b)
+				b.ready <- struct{}{}
+			}
+			return nil
+		})
+		g.Go(func() error {
+			for b := range handed[w] {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := r.handle(w, b); err != nil {
+					return err
+				}
+				r.release(b, 1)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		defer func() {
+			for _, c := range handed {
+				close(c)
+			}
+		}()
+		for b := range ordered {
+			select {
+			case <-b.ready:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			r.sequence(b)
+			if len(b.Records) == 0 {
+				r.release(b, int32(r.workers))
+				continue
+			}
+			for _, c := range handed {
+				c <- b
+			}
+		}
+		return nil
+	})
+}
+
+// release gives back n of the references to b; the last one frees it.
+func (r *run) release(b *Batch, n int32) {
+	if b.refs.Add(-n) == 0 {
+		r.reader.recycle(b, r.plan.scribble)
+	}
+}
+
+// decode fills in b's packets. It depends on b alone.
+func decode(d *Decoder, b *Batch) {
+	c := &b.counts
+	for i := range b.Records {
+		rec := &b.Records[i]
+		n := len(b.Packets)
+		if n == cap(b.Packets) {
+			b.Packets = append(b.Packets, flows.Packet{})
+		}
+		b.Packets = b.Packets[:n+1]
+		p := &b.Packets[n]
+		*p = flows.Packet{
+			Time:    rec.Time,
+			Pos:     flows.NewPosition(b.Input, b.First+uint64(i)),
+			WireLen: rec.OrigLen,
+			Link:    rec.Offset,
+		}
+		outcome := d.Decode(uint32(rec.Link), b.Data, *rec, p, &b.Encaps)
+		if p.Flags&(flows.BadIPChecksum|flows.BadChecksum) != 0 {
+			c.badChecksums++
+		}
+		switch outcome {
+		case OutcomeFlow:
+			c.outcomes[OutcomeFlow]++
+		case OutcomeFragment:
+			b.fragments = append(b.fragments, int32(n))
+		default:
+			c.outcomes[outcome]++
+			b.Packets = b.Packets[:n]
+		}
+	}
+}
+
+// sequence does to b what depends on the batches before it: it puts fragments
+// together and keeps the ledger.
+func (r *run) sequence(b *Batch) {
+	e := &r.ledger[b.Input-1]
+	if len(b.fragments) > 0 {
+		r.defragment(b)
+	}
+	e.counts.add(&b.counts)
+	r.plan.progress.packets.Add(int64(len(b.Records)))
+	if b.EndOfInput {
+		e.tally = b.end
+		r.plan.progress.inputs.Add(1)
+	}
+}
+
+// defragment replaces the fragments in b.Packets by the datagrams that they
+// complete, where they do.
+func (r *run) defragment(b *Batch) {
+	const bad = flows.BadIPChecksum | flows.BadChecksum
+	out, next := int(b.fragments[0]), 0
+	for i := out; i < len(b.Packets); i++ {
+		if next < len(b.fragments) && i == int(b.fragments[next]) {
+			next++
+			counted := b.Packets[i].Flags&bad != 0
+			if !r.fragment.Add(b, i, r.settle) {
+				continue
+			}
+			if !counted && b.Packets[i].Flags&flows.BadChecksum != 0 {
+				b.counts.badChecksums++
+			}
+		}
+		if out != i {
+			b.Packets[out] = b.Packets[i]
+		}
+		out++
+	}
+	b.Packets = b.Packets[:out]
+	b.counts.limitsHit += r.fragment.LimitsHit()
+}
+
+// settle counts the fate of a fragment in the ledger of the input that it came
+// from.
+func (r *run) settle(at flows.Position, o Outcome) {
+	r.ledger[at.Input()-1].counts.outcomes[o]++
+}
+
+// report completes the ledger's entries and passes them on.
+func (r *run) report(done func(input uint32, c *Capture)) error {
+	var errs []error
+	for i := range r.ledger {
+		e := &r.ledger[i]
+		c := e.tally.Capture
+		if e.tally.digest != nil {
+			c.SHA256 = e.tally.digest.sum
+		}
+		c.add(&e.counts)
+		if err := c.Balanced(); err != nil {
+			errs = append(errs, err)
+		}
+		if done != nil {
+			done(uint32(i+1), &c)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// NoPacketTime is Batch.MaxTime before any packet with a time.
+const NoPacketTime = math.MinInt64
