@@ -45,8 +45,8 @@ func truthPair(r map[string]string) string { return pairOf(r["src"], r["sport"],
 // the request, the informational responses and the response.
 var (
 	httpRequestKind  = Kind{Name: "http request", Main: []string{"method", "target", "host"}, More: []string{"version", "user_agent", "referer", "request_content_type"}}
-	httpResponseKind = Kind{Name: "http response", Main: []string{"status"}, More: []string{"version", "reason", "response_content_type", "content_encoding"}}
-	httpColumns      = []string{"method", "target", "host", "status", "request_ts", "response_ts"}
+	httpResponseKind = Kind{Name: "http response", Main: []string{"status"}, More: []string{"response_version", "reason", "response_content_type", "content_encoding"}}
+	httpColumns      = []string{"method", "target", "host", "status", "informational", "request_ts", "response_ts"}
 )
 
 func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {

@@ -1,0 +1,131 @@
+// Command conformance converts every capture of a corpus alone and compares
+// the tables, row by row, with what another program says of the capture.
+//
+//	conformance -corpus DIR [-source GLOB] [-capture GLOB] [-v] [-json] [-workers N]
+//
+// DIR holds captures/SOURCE/NAME and truth/SOURCE/NAME.{flows,http,tls,dns}.tsv
+// with NAME.meta.json, and may hold disputed.tsv. The exit code is 0 where every
+// table reaches its minimum and nothing crashed, 1 where not, 2 where the
+// command line or the corpus is at fault.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"time"
+
+	"github.com/caplake/caplake/cmd/internal/conformance"
+	"github.com/caplake/caplake/cmd/internal/run"
+)
+
+func main() {
+	os.Exit(mainCode())
+}
+
+func mainCode() int {
+	fail := func(err error) int {
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		return 2
+	}
+	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
+	corpus := flags.String("corpus", "", "directory of the corpus (required)")
+	source := flags.String("source", "", "only sources that match this pattern")
+	capture := flags.String("capture", "", "only captures whose name matches this pattern")
+	verbose := flags.Bool("v", false, "print each row that is not equal")
+	asJSON := flags.Bool("json", false, "print the result as JSON")
+	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "captures converted at a time")
+	timeout := flags.Duration("timeout", time.Minute, "time for one capture")
+	minimum := conformance.Minimum{}
+	floats := map[string]*float64{}
+	for table, v := range map[string]float64{"flows": 98, "http": 95, "tls": 95, "dns": 95} {
+		floats[table] = flags.Float64("min-"+table, v, "least share of equal rows of "+table+", in percent")
+	}
+	child := flags.Bool("child", false, "internal: convert what standard input names")
+	if err := flags.Parse(os.Args[1:]); err != nil {
+		return 2
+	}
+	for table, v := range floats {
+		minimum[table] = *v
+	}
+	if *child {
+		if err := conformance.Serve(os.Stdin, os.Stdout, convert); err != nil {
+			return fail(err)
+		}
+		return 0
+	}
+	if *corpus == "" || flags.NArg() > 0 || *workers < 1 {
+		flags.Usage()
+		return 2
+	}
+	c, err := conformance.OpenCorpus(*corpus, *source, *capture)
+	if err != nil {
+		return fail(err)
+	}
+	if len(c.Captures) == 0 {
+		return fail(fmt.Errorf("no capture of %s matches", *corpus))
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fail(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var converters []conformance.Converter
+	for range *workers {
+		k := &conformance.Child{Command: []string{self, "-child"}, Timeout: *timeout}
+		defer k.Close()
+		converters = append(converters, k)
+	}
+	r, err := conformance.Run(ctx, c, converters)
+	if err != nil {
+		return fail(err)
+	}
+	if *asJSON {
+		if !*verbose {
+			r.Diffs = nil
+		}
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		err = e.Encode(r)
+	} else {
+		err = r.Print(os.Stdout, minimum, *verbose)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	if len(r.Failed(minimum)) > 0 {
+		return 1
+	}
+	return 0
+}
+
+// convert converts one capture as the truth was made: without timeouts, which
+// the other program does not know, and in one thread.
+func convert(path, out string) conformance.Conversion {
+	cfg := run.Default()
+	cfg.Inputs = []string{path}
+	cfg.Out = out
+	cfg.Overwrite = true
+	cfg.Workers = 1
+	cfg.Shards = 4
+	cfg.NoHash = true
+	cfg.TCPIdle, cfg.UDPIdle, cfg.ICMPIdle, cfg.OtherIdle = -1, -1, -1, -1
+	cfg.Attempt, cfg.CloseLinger, cfg.Active = -1, -1, -1
+	r, err := run.Convert(context.Background(), cfg, nil)
+	var c conformance.Conversion
+	if err != nil {
+		c.Error = err.Error()
+	}
+	if r != nil {
+		c.Packets = r.Packets
+		for _, d := range r.Damaged {
+			c.Damaged = append(c.Damaged, fmt.Sprintf("packet %d, offset %d: %s", d.Packet, d.Offset, d.Error))
+		}
+	}
+	return c
+}
