@@ -1,0 +1,346 @@
+package ingest
+
+import (
+	"encoding/binary"
+
+	"github.com/caplake/caplake/flows"
+)
+
+// Decoder turns captured packets into flows.Packet: it finds the innermost IP
+// datagram and its transport, through whatever encapsulates them.
+//
+// A packet is looked at between two ends. What is captured ends first; what was on
+// the wire may go on. Each header that states a length moves both ends in,
+// never out, so that padding, check sequences and trailers are nobody's
+// payload. A header beyond the first end is cut (OutcomeCut), one beyond the second
+// contradicts itself (one of the malformed outcomes).
+//
+// A tunnel's payload that does not decode to an IP datagram with a sound
+// transport is no tunnel: the packet then belongs to the flow of the carrier.
+//
+// A Decoder holds scratch memory only; it is for one goroutine at a time. It
+// does not allocate, except to grow the list of encapsulations.
+type Decoder struct {
+	// Checksums has the checksums of IPv4, TCP, UDP and ICMP verified and
+	// flagged (flows.BadIPChecksum, flows.BadChecksum). A transport checksum
+	// is looked at only where the capture holds the whole datagram. One that
+	// is zero, or the sum of the pseudo-header alone, passes as not computed:
+	// so network stacks leave it to the network card. Some leave other values: in
+	// a capture of one's own traffic a bad checksum need not have been bad
+	// on the wire.
+	Checksums bool
+
+	chain [maxEncaps]flows.Encap // encapsulations so far, outermost first
+	n     int                    // how many
+	depth int                    // Ethernet headers so far
+	noSum bool                   // the pseudo-header is not that of the addresses in the IP header
+}
+
+const (
+	maxEncaps     = 8  // encapsulations of one packet that are followed
+	maxEthernets  = 10 // Ethernet headers of one packet that are followed
+	maxExtensions = 16 // IPv6 extension headers of one datagram
+)
+
+// Decode decodes the packet data[r.Offset:r.Offset+r.CapLen] of link type link
+// (a LINKTYPE_ number) into p, whose offsets then count from the start of data.
+// On entry p is zero but for Time, Pos, WireLen and Link, which is r.Offset.
+// What OutcomeFlow and OutcomeFragment leave in p is described at
+// flows.Packet, with these precisions:
+//
+//   - Link is the innermost Ethernet header where there is one, for inner addresses belong to the
+//     inner hosts; VLAN and InnerVLAN are the packet's first two tags from the outside.
+//   - IPLen is what the innermost IP header claims. One that claims nothing
+//     (zero, as segmentation offload leaves it) or less than is possible has what was on the wire.
+//   - PayloadLen ends where the wire ended, should the header claim more. A UDP
+//     length that is zero or beyond the datagram's end gives way to the IP length.
+//   - ICMP has a header of eight bytes, and ICMPPorts in SrcPort and DstPort.
+//   - UDP-Lite has ports. Protocols that are not known have no header and no ports.
+//   - Of an IPv6 datagram Proto is what the last extension header names; 59 is a protocol.
+//   - OutcomeFragment: Transport is the fragment header (IPv4: the end of the IP header), Payload the
+//     fragment's data, and Hash and ports are zero.
+//
+// Encapsulations are appended to encaps for these two outcomes only. Whatever
+// the outcome, Decode reads no byte outside of the packet.
+func (d *Decoder) Decode(link uint32, data []byte, r Record, p *flows.Packet, encaps *[]flows.Encap) Outcome {
+	off := int(r.Offset)
+	buf := data[:off+int(r.CapLen)]
+	wire := off + int(max(r.CapLen, r.OrigLen))
+	d.n, d.depth, d.noSum = 0, 0, false
+
+	var o Outcome
+	if link == linkEthernet {
+		o = d.ethernet(buf, off, wire, p)
+	} else {
+		o = d.link(link, buf, off, wire, p)
+	}
+	if d.n > 0 && (o == OutcomeFlow || o == OutcomeFragment) {
+		d.record(p, encaps)
+	}
+	return o
+}
+
+// datagram decodes the IP datagram data[off:], of which total bytes were sent, as
+// one that was carried in chain and whose fields of the link layer p already has.
+func (d *Decoder) datagram(data []byte, off, total int, chain []flows.Encap, p *flows.Packet, encaps *[]flows.Encap) Outcome {
+	d.n, d.depth, d.noSum = copy(d.chain[:], chain), 0, false
+	o := d.ip(data, off, max(off+total, len(data)), p)
+	if d.n > 0 && (o == OutcomeFlow || o == OutcomeFragment) {
+		d.record(p, encaps)
+	}
+	return o
+}
+
+// record appends the encapsulations of p to encaps.
+func (d *Decoder) record(p *flows.Packet, encaps *[]flows.Encap) {
+	first := uint32(len(*encaps))
+	p.Encap = first + 1
+	for i := range d.chain[:d.n] {
+		e := &d.chain[i]
+		e.Inner = 0
+		if i+1 < d.n {
+			e.Inner = first + uint32(i) + 2
+		}
+		*encaps = append(*encaps, *e)
+	}
+}
+
+// push adds an encapsulation inside of those so far. It reports false if there
+// are too many.
+func (d *Decoder) push(e flows.Encap) bool {
+	if d.n == maxEncaps {
+		return false
+	}
+	d.chain[d.n] = e
+	d.n++
+	return true
+}
+
+// short returns the outcome for a header that ends at end, which is beyond
+// what was captured: cut, or malformed if it is beyond the wire's end too.
+func short(end, wire int, malformed Outcome) Outcome {
+	if end > wire {
+		return malformed
+	}
+	return OutcomeCut
+}
+
+// Link types (LINKTYPE_ registry of the tcpdump group).
+const (
+	linkNull     = 0
+	linkEthernet = 1
+	linkPPP      = 9
+	linkRaw12    = 12 // DLT_RAW of most systems; files should have 101, some don't
+	linkRaw14    = 14 // DLT_RAW of OpenBSD
+	linkPPPHDLC  = 50
+	linkPPPoE    = 51
+	linkRaw      = 101
+	linkCHDLC    = 104
+	linkLoop     = 108
+	linkSLL      = 113
+	linkPPPDir   = 204
+	linkIPv4     = 228
+	linkIPv6     = 229
+	linkSLL2     = 276
+)
+
+// link decodes what is not Ethernet.
+func (d *Decoder) link(link uint32, buf []byte, off, wire int, p *flows.Packet) Outcome {
+	b := buf[off:]
+	switch link {
+	case linkRaw, linkRaw12, linkRaw14, linkIPv4, linkIPv6:
+		return d.ip(buf, off, wire, p)
+	case linkNull, linkLoop:
+		// An address family in the byte order of the machine that
+		// captured (NULL) or the network's (LOOP). Families are small numbers,
+		// so that the order shows; and LOOP is mistaken for NULL often enough.
+		if len(b) < 4 {
+			return short(off+4, wire, OutcomeMalformedLink)
+		}
+		family := binary.BigEndian.Uint32(b)
+		if family&0xffff == 0 {
+			family = binary.LittleEndian.Uint32(b)
+		}
+		switch family {
+		case 2, 10, 24, 28, 30: // AF_INET; AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, Darwin
+			return d.ip(buf, off+4, wire, p)
+		}
+		return OutcomeNotIP
+	case linkSLL: // protocol in bytes 14-15
+		if len(b) < 16 {
+			return short(off+16, wire, OutcomeMalformedLink)
+		}
+		return d.cooked(buf, off+16, wire, binary.BigEndian.Uint16(b[14:]), p)
+	case linkSLL2: // protocol in bytes 0-1
+		if len(b) < 20 {
+			return short(off+20, wire, OutcomeMalformedLink)
+		}
+		return d.cooked(buf, off+20, wire, binary.BigEndian.Uint16(b), p)
+	case linkPPP, linkPPPHDLC:
+		if len(b) > 0 && (b[0] == 0x0f || b[0] == 0x8f) { // Cisco HDLC framing, which uses the same types
+			return d.link(linkCHDLC, buf, off, wire, p)
+		}
+		return d.ppp(buf, off, wire, p)
+	case linkPPPDir: // a byte of direction first
+		if len(b) < 1 {
+			return short(off+1, wire, OutcomeMalformedLink)
+		}
+		return d.ppp(buf, off+1, wire, p)
+	case linkPPPoE:
+		return d.pppoe(buf, off, wire, p)
+	case linkCHDLC: // address, control, EtherType
+		if len(b) < 4 {
+			return short(off+4, wire, OutcomeMalformedLink)
+		}
+		return d.etherType(buf, off+4, wire, max(binary.BigEndian.Uint16(b[2:]), 0x600), p)
+	}
+	return OutcomeUnsupportedLink
+}
+
+// cooked decodes what follows the header of a Linux cooked capture, whose
+// protocol field is an EtherType or one of Linux' own numbers.
+func (d *Decoder) cooked(buf []byte, off, wire int, proto uint16, p *flows.Packet) Outcome {
+	switch proto {
+	case 0x0004: // 802.2 header
+		return d.llc(buf, off, wire, p)
+	case 0x0008, 0x000c: // PPP, CAN: no EtherTypes below 0x600 are IP
+		return OutcomeNotIP
+	}
+	return d.etherType(buf, off, wire, max(proto, 0x600), p)
+}
+
+// EtherTypes (IEEE registry).
+const (
+	etherIPv4      = 0x0800
+	etherTEB       = 0x6558 // transparent Ethernet bridging
+	etherVLAN      = 0x8100
+	etherIPv6      = 0x86dd
+	etherMPLS      = 0x8847
+	etherMPLSMulti = 0x8848
+	etherPPPoE     = 0x8864
+	etherQinQ      = 0x88a8
+	etherPBB       = 0x88e7
+	etherQinQOld   = 0x9100
+	etherQinQOld2  = 0x9200
+	etherQinQOld3  = 0x9300
+)
+
+// ethernet decodes an Ethernet frame (IEEE 802.3 clause 3).
+func (d *Decoder) ethernet(buf []byte, off, wire int, p *flows.Packet) Outcome {
+	if len(buf)-off < 14 {
+		return short(off+14, wire, OutcomeMalformedLink)
+	}
+	if d.depth++; d.depth > maxEthernets {
+		return OutcomeNotIP
+	}
+	p.Link = uint32(off)
+	p.Flags |= flows.HasEthernet
+	typ := binary.BigEndian.Uint16(buf[off+12:])
+	if typ == etherIPv4 || typ == etherIPv6 {
+		return d.ip(buf, off+14, wire, p)
+	}
+	return d.etherType(buf, off+14, wire, typ, p)
+}
+
+// etherType decodes what an EtherType, or a length in its place, announces.
+func (d *Decoder) etherType(buf []byte, off, wire int, typ uint16, p *flows.Packet) Outcome {
+	for {
+		switch typ {
+		case etherIPv4, etherIPv6:
+			return d.ip(buf, off, wire, p)
+		case etherVLAN, etherQinQ, etherQinQOld, etherQinQOld2, etherQinQOld3: // IEEE 802.1Q: tag, EtherType
+			if len(buf)-off < 4 {
+				return short(off+4, wire, OutcomeMalformedLink)
+			}
+			id := binary.BigEndian.Uint16(buf[off:]) & 0x0fff
+			switch {
+			case p.Flags&flows.HasVLAN == 0:
+				p.VLAN, p.Flags = id, p.Flags|flows.HasVLAN
+			case p.Flags&flows.HasInnerVLAN == 0:
+				p.InnerVLAN, p.Flags = id, p.Flags|flows.HasInnerVLAN
+			}
+			typ = binary.BigEndian.Uint16(buf[off+2:])
+			off += 4
+		case etherMPLS, etherMPLSMulti:
+			return d.mpls(buf, off, wire, p)
+		case etherTEB:
+			return d.ethernet(buf, off, wire, p)
+		case etherPPPoE:
+			return d.pppoe(buf, off, wire, p)
+		case etherPBB: // IEEE 802.1ah: a four-byte I-TAG, then the customer's frame
+			if len(buf)-off < 4 {
+				return short(off+4, wire, OutcomeMalformedLink)
+			}
+			return d.ethernet(buf, off+4, wire, p)
+		default:
+			if typ >= 0x600 {
+				return OutcomeNotIP
+			}
+			// An 802.3 length. What it does not cover is padding.
+			if typ > 1500 {
+				return OutcomeNotIP
+			}
+			wire = min(wire, off+int(typ))
+			return d.llc(buf[:min(len(buf), wire)], off, wire, p)
+		}
+	}
+}
+
+// llc decodes an IEEE 802.2 header: IP is SAP 6, or an EtherType in a
+// Subnetwork Access Protocol header (RFC 1042).
+func (d *Decoder) llc(buf []byte, off, wire int, p *flows.Packet) Outcome {
+	b := buf[off:]
+	if len(b) < 3 {
+		return short(off+3, wire, OutcomeMalformedLink)
+	}
+	switch {
+	case b[0] == 0x06 && b[1] == 0x06 && b[2] == 0x03:
+		return d.ip(buf, off+3, wire, p)
+	case b[0] == 0xaa && b[1] == 0xaa && b[2] == 0x03:
+		if len(b) < 8 {
+			return short(off+8, wire, OutcomeMalformedLink)
+		}
+		if b[3] != 0 || b[4] != 0 || b[5] != 0 && b[5] != 0xf8 { // RFC 1042; 802.1H
+			return OutcomeNotIP
+		}
+		if typ := binary.BigEndian.Uint16(b[6:]); typ >= 0x600 {
+			return d.etherType(buf, off+8, wire, typ, p)
+		}
+	}
+	return OutcomeNotIP
+}
+
+// ppp decodes a PPP frame (RFC 1661, RFC 1662): address and control, which may be left out, and a
+// protocol of two bytes, or of one that is odd.
+func (d *Decoder) ppp(buf []byte, off, wire int, p *flows.Packet) Outcome {
+	if b := buf[off:]; len(b) > 0 && b[0] == 0xff { // no protocol of one byte
+		if len(b) < 2 {
+			return short(off+2, wire, OutcomeMalformedLink)
+		}
+		if b[1] == 0x03 {
+			off += 2
+		}
+	}
+	b := buf[off:]
+	if len(b) < 1 {
+		return short(off+1, wire, OutcomeMalformedLink)
+	}
+	var proto uint16
+	if b[0]&1 != 0 {
+		proto = uint16(b[0])
+		off++
+	} else {
+		if len(b) < 2 {
+			return short(off+2, wire, OutcomeMalformedLink)
+		}
+		proto = binary.BigEndian.Uint16(b)
+		off += 2
+	}
+	switch proto {
+	case 0x0021, 0x0057: // RFC 1332, RFC 5072
+		return d.ip(buf, off, wire, p)
+	case 0x0281, 0x0283: // RFC 3032
+		return d.mpls(buf, off, wire, p)
+	}
+	return OutcomeNotIP
+}

@@ -1,0 +1,57 @@
+package ingest
+
+import (
+	"encoding/binary"
+	"os"
+	"testing"
+
+	"github.com/caplake/caplake/flows"
+)
+
+// BenchmarkDecode decodes the packets of the little-endian pcap file that
+// CAPLAKE_BENCH names, from memory.
+func BenchmarkDecode(b *testing.B) {
+	name := os.Getenv("CAPLAKE_BENCH")
+	if name == "" {
+		b.Skip("CAPLAKE_BENCH names no capture")
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var records []Record
+	for o := 24; o+16 <= len(data); {
+		h := data[o:]
+		r := Record{Offset: uint32(o + 16), CapLen: binary.LittleEndian.Uint32(h[8:]), OrigLen: binary.LittleEndian.Uint32(h[12:])}
+		if o += 16 + int(r.CapLen); o > len(data) {
+			break
+		}
+		records = append(records, r)
+	}
+	for _, bench := range []struct {
+		name string
+		d    Decoder
+	}{{"plain", Decoder{}}, {"checksums", Decoder{Checksums: true}}} {
+		b.Run(bench.name, func(b *testing.B) {
+			d := &bench.d
+			packets := make([]flows.Packet, 4096)
+			var encaps []flows.Encap
+			n := 0
+			for b.Loop() {
+				for i := range records {
+					p := &packets[i%len(packets)]
+					*p = flows.Packet{Link: records[i].Offset, WireLen: records[i].OrigLen}
+					if d.Decode(1, data, records[i], p, &encaps) == OutcomeFlow {
+						n++
+					}
+				}
+				encaps = encaps[:0]
+			}
+			if n == 0 {
+				b.Fatal("no packet of a flow")
+			}
+			b.SetBytes(int64(len(data)))
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(records)), "ns/packet")
+		})
+	}
+}
