@@ -1,0 +1,76 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"reflect"
+	"testing"
+)
+
+// Whatever the bytes, a run ends, the ledger adds up, and the result is
+// the same with blocks of another size, reads of another size and more workers.
+func FuzzRun(f *testing.F) {
+	le, be := binary.LittleEndian, binary.BigEndian
+	few := mixedPackets()[:5]
+	first, last := fragmentFrames(1)
+	f.Add(pcapFile(le, pcapMagicMicro, few...))
+	f.Add(pcapFile(be, pcapMagicNano, packetSpec{data: first}, packetSpec{data: last}))
+	f.Add(mixedNG(le)[:2000])
+	f.Add(mixedNG(be)[:2000])
+	f.Add(append(append(ngSection(be), ngIDB(be, 1, 9, ngOption(be, nil, ngOptionTSResol, []byte{0xff}))...), ngSPB(be, few[0])...))
+	f.Add(gzipped(f, pcapFile(le, pcapMagicMicro, few...)))
+	f.Add(zstandard(f, mixedNG(le)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		run := func(cfg Config, workers int, shape func(io.Reader) io.Reader) result {
+			p := &Plan{Inputs: []Input{{Name: "x", Size: int64(len(data)), open: func() (io.ReadCloser, error) {
+				return io.NopCloser(shape(bytes.NewReader(data))), nil
+			}}}}
+			r, err := tryReadAll(p, cfg, workers)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c := r.captures[0]; c.Packets != uint64(len(r.packets)) || c.Damaged() != (c.Err != "") || c.Damaged() && (c.ErrPacket != c.Packets+1 || c.ErrOffset < 0) {
+				t.Fatalf("ledger %+v", c)
+			}
+			r.cuts, r.epochs, r.maxTimes = nil, nil, nil
+			for i := range r.packets {
+				r.packets[i].offset = 0
+			}
+			return r
+		}
+		small := Config{MaxRecordBytes: 1 << 16}
+		a := run(small, 1, shapes["whole"])
+		small.BlockBytes, small.MaxBlocks, small.EpochPackets = 100, 3, 2
+		if b := run(small, 2, shapes["half"]); !reflect.DeepEqual(a, b) {
+			t.Fatalf("%+v\n%+v", a, b)
+		}
+	})
+}
+
+// Planning looks at the beginning of anything.
+func FuzzPlan(f *testing.F) {
+	f.Add(pcapFile(binary.LittleEndian, pcapMagicMicro, mixedPackets()[:2]...))
+	f.Add(gzipped(f, mixedNG(binary.BigEndian)))
+	f.Add(zstandard(f, mixedNG(binary.LittleEndian)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := NewPlan(context.Background(), Config{}, []string{"-"}, bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := p.Inputs[0]
+		r := readAll(t, p, Config{NoHash: true})
+		first := int64(0)
+		timed := false
+		for _, s := range r.packets {
+			if s.flags&NoTime == 0 {
+				first, timed = s.time, true
+				break
+			}
+		}
+		if in.HasTime != timed || in.FirstTime != first {
+			t.Fatalf("planned %v %d, read %v %d", in.HasTime, in.FirstTime, timed, first)
+		}
+	})
+}

@@ -1,4 +1,0 @@
-package ingest
-
-// input is one input being read.
-type input struct{}
