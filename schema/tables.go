@@ -104,6 +104,10 @@ func (c *Column) TypeName() string {
 func Tables() []Table {
 	return []Table{
 		table[Flow]("flows", "One row per flow: a bidirectional exchange of packets between two ends, over any IP protocol."),
+		table[HTTP]("http", "One row per HTTP exchange: a request with its response, or whichever of them was seen."),
+		table[TLS]("tls", "One row per TLS handshake."),
+		table[Certificate]("certificates", "One row per distinct certificate of the dataset."),
+		table[DNS]("dns", "One row per DNS transaction: a query with its response, or whichever of them was seen; over UDP and TCP, mDNS and LLMNR included."),
 		table[Capture]("captures", "The ledger, one row per input file: what it is, and what became of each of its packets."),
 	}
 }
