@@ -35,10 +35,14 @@ func (f *Flow) closeReason() EndReason {
 }
 
 // reusedBy reports whether p, a SYN of side, begins another flow of the same
-// tuple: its sequence number is not the one with which the side began.
+// tuple: this one is closed, or the side began with another sequence number.
+// A client that was refused, or reset a leftover of the flow before, tries again with the
+// same number.
 func (f *Flow) reusedBy(side Side, p *Packet) bool {
 	st, peer := &f.streams[side], &f.streams[side.Other()]
 	switch {
+	case f.closed():
+		return true
 	case st.hasISN:
 		return st.isn != p.Seq
 	case st.begun:
@@ -48,7 +52,7 @@ func (f *Flow) reusedBy(side Side, p *Packet) bool {
 		// The peer has answered something of this side that was not captured.
 		return peer.firstAck != p.Seq+1
 	}
-	return f.closed()
+	return false
 }
 
 // connState returns Zeek's conn_state.

@@ -79,6 +79,13 @@ rst 1
 end rst REJ Sr
 start syn
 end end_of_input S0 S`},
+		{"the same SYN again after a reset is another attempt", []step{
+			{i, SYN, 99, 0, "", 0}, {r, ACK, 700, 9, "", 0}, {i, RST, 9, 0, "", 0}, {i, SYN, 99, 0, "", second},
+		}, `start syn
+rst 0
+end rst RSTO SaR
+start syn
+end end_of_input S0 S`},
 		{"tuple reused by the other side while open", []step{
 			{i, SYN, 99, 0, "", 0}, {r, SYN | ACK, 499, 100, "", 0}, {r, SYN, 900, 0, "", 0},
 		}, `start syn
