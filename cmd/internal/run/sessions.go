@@ -187,10 +187,15 @@ func (s *sessions) probe(f *flows.Flow, e *session, side flows.Side, at flows.St
 		}
 		return
 	}
+	began := len(p.buf) == 0 || len(whole) == len(data)
 	p.buf = p.buf[:0]
 	if e.tries++; e.tries >= maxTries {
 		s.drop(f)
 		f.Ignore()
+		return
+	}
+	if !began { // what came before was of no protocol, but this may begin one: STARTTLS and what follows it
+		s.probe(f, e, side, at, data)
 	}
 }
 
