@@ -299,10 +299,12 @@ func (t *tally) damaged(d *damage, offset int64) {
 }
 
 // notCapture says what is wrong with a stream that does not begin like a
-// capture: n bytes of it were read, then it ended with end unless that is nil.
+// capture: n bytes of it were read, then it ended with end unless that is
+// nil. How it ended matters only if that hid its first four bytes: whether the
+// end of a longer one was met by now depends on the size of blocks.
 func notCapture(end error, n int) *damage {
 	switch {
-	case end != nil && end != io.EOF:
+	case n < 4 && end != nil && end != io.EOF:
 		return streamDamage(end)
 	case n == 0:
 		return damaged(DamageNotCapture, "it is empty")
