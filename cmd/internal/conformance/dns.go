@@ -32,6 +32,9 @@ func dnsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 			Time:  nanoseconds(r["time"]),
 			Label: truthLabel(r, kind),
 		}
+		if r["malformed"] == "1" && r["qname"] == "" { // the other program gave up on it
+			rec.Main[1], rec.Main[2] = Unknown, Unknown
+		}
 		if kind == "response" && r["qdcount"] == "0" { // our row has the query's question
 			rec.Main[1], rec.Main[2] = Unknown, Unknown
 		}

@@ -59,6 +59,7 @@ func TestDNS(t *testing.T) {
 		{"rcode of EDNS", dnsLine(3, "1", "7", "0", "www.example.org", "28"), func(r *dnsRow) { r.Rcode, r.QueryTS = "BADVERS", nil }, "1 0 0 0 map[]"},
 		{"transport", truth, func(r *dnsRow) { r.Transport = "tcp" }, "0 0 3 3 map[]"},
 		{"response without question", dnsLine(3, "1", "7", "3", "", ""), func(r *dnsRow) { r.QueryTS = nil }, "1 0 0 0 map[]"},
+		{"malformed for the other program", strings.ReplaceAll(dnsLine(1, "0", "7", "", "", ""), "\t0\t0\tdns", "\t0\t1\tdns"), func(r *dnsRow) { r.ResponseTS, r.QueryRetransmits = nil, nil }, "1 0 0 0 map[]"},
 		{"query without question", dnsLine(1, "0", "7", "", "", ""), func(r *dnsRow) { r.ResponseTS, r.QueryRetransmits = nil, nil }, "0 1 0 0 map[qname:1 qtype:1]"},
 	} {
 		row := good

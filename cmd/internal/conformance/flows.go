@@ -106,27 +106,35 @@ func flowRecord(proto string, a, b endpoint, s [2]flowSide, first, last int64, v
 }
 
 // tunnelPorts are UDP ports whose payload is another network's packets: VXLAN,
-// GTP-U, Geneve, CAPWAP data, L2TP, Teredo, VXLAN-GPE, Linux's old VXLAN.
-var tunnelPorts = map[string]bool{"4789": true, "2152": true, "6081": true, "5247": true, "1701": true, "3544": true, "4790": true, "8472": true}
+// GTP-U, Geneve, CAPWAP data, L2TP, VXLAN-GPE, Linux's old VXLAN, AYIYA.
+var tunnelPorts = map[string]bool{"4789": true, "2152": true, "6081": true, "5247": true, "1701": true, "4790": true, "8472": true, "5072": true}
+
+// teredoPort is apart: the other program does not look into Teredo, so that it
+// has the carriers alone.
+const teredoPort = "3544"
 
 // truthFlows returns the TCP and UDP flows of the innermost depth, and the
 // groups of the tunnels that carry them, which have no record.
 //
 // The truth does not say what is carried by what. A row is a carrier when its
-// port is a tunnel's and a flow one deeper begins within its time.
+// port is a tunnel's and a flow one deeper lives while it does.
 func truthFlows(rows []map[string]string) (rs []Record, carriers map[string]bool) {
 	carriers = map[string]bool{}
 	carries := func(r map[string]string) bool {
-		if r["proto"] != "udp" || !tunnelPorts[r["a_port"]] && !tunnelPorts[r["b_port"]] {
+		if r["proto"] != "udp" {
+			return false
+		}
+		if r["a_port"] == teredoPort || r["b_port"] == teredoPort {
+			return true
+		}
+		if !tunnelPorts[r["a_port"]] && !tunnelPorts[r["b_port"]] {
 			return false
 		}
 		d, _ := strconv.Atoi(r["depth"])
 		first, last := nanoseconds(r["first"]), nanoseconds(r["last"])
 		for _, q := range rows {
-			if e, _ := strconv.Atoi(q["depth"]); e == d+1 {
-				if t := nanoseconds(q["first"]); first <= t && t <= last {
-					return true
-				}
+			if e, _ := strconv.Atoi(q["depth"]); e == d+1 && nanoseconds(q["first"]) <= last && first <= nanoseconds(q["last"]) {
+				return true
 			}
 		}
 		return false

@@ -52,7 +52,11 @@ var (
 func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 	req := recordSet{name: "http", kind: &httpRequestKind}
 	resp := recordSet{name: "http", kind: &httpResponseKind}
-	for _, r := range truth {
+	again := seenAgain(truth)
+	for i, r := range truth {
+		if again[i] {
+			continue
+		}
 		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: truthLabel(r, r["kind"]) + " seen " + r["seen"]}
 		if r["kind"] == "REQ" {
 			rec.Main = []string{r["method"], r["uri"], r["host"]}
@@ -95,6 +99,34 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		}
 	}
 	return sets(), nil
+}
+
+// seenAgain finds the rows of messages that the truth has twice. Its two passes,
+// with and without the reassembly of bodies (A and B), are joined by the target
+// too, which the other program can give a response in one of them only. What is
+// left of each is one message when stream, sender and start line are the same.
+func seenAgain(truth []map[string]string) []bool {
+	again := make([]bool, len(truth))
+	key := func(r map[string]string) string {
+		k := strings.Join([]string{r["stream"], r["src"], r["sport"], r["kind"], r["method"], r["status"]}, " ")
+		if r["kind"] == "REQ" {
+			k += " " + r["uri"]
+		}
+		return k
+	}
+	headOnly := map[string]int{}
+	for _, r := range truth {
+		if r["seen"] == "B" {
+			headOnly[key(r)]++
+		}
+	}
+	for i, r := range truth {
+		if r["seen"] == "A" && headOnly[key(r)] > 0 {
+			headOnly[key(r)]--
+			again[i] = true
+		}
+	}
+	return again
 }
 
 func list(s string) []string {

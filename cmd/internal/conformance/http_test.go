@@ -54,6 +54,8 @@ func TestHTTP(t *testing.T) {
 		{"no response", truth, func(r *httpRow) { r.ResponseTS, r.Status = nil, nil }, "1 0 1 0 map[]"},
 		{"no request", truth, func(r *httpRow) { r.RequestTS = nil }, "1 0 1 0 map[]"},
 		{"another flow", truth, func(r *httpRow) { r.DstIP = "2.2.2.3" }, "0 0 2 2 map[]"},
+		{"seen whole and in part", truth + strings.Replace(httpLine(3, "RESP", map[string]string{"status": "200", "uri": "/a"}), "AB", "B", 1) +
+			strings.Replace(httpLine(9, "RESP", map[string]string{"status": "200"}), "AB", "A", 1), func(*httpRow) {}, "2 0 1 0 map[]"},
 		{"informational", truth + httpLine(2, "RESP", map[string]string{"status": "100"}), func(r *httpRow) { r.Info = []int32{100} }, "3 0 0 0 map[]"},
 		{"informational not seen", truth + httpLine(2, "RESP", map[string]string{"status": "100"}), func(*httpRow) {}, "2 0 1 0 map[]"},
 	} {

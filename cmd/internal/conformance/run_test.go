@@ -214,6 +214,14 @@ func TestFlowsTunnel(t *testing.T) {
 	if r := runFlows(t, carrier+inner, control); r.Lines[0].Missing != 1 {
 		t.Errorf("not decapsulated: %+v", r.Lines[0])
 	}
+	early := strings.Replace(carrier, "0.500000000\t3.000000000", "0.100000000\t0.200000000", 1)
+	if r := runFlows(t, early+inner, oneFlow()); r.Lines[0].Missing != 1 {
+		t.Errorf("a flow that was over before is none of the carriers: %+v", r.Lines[0])
+	}
+	teredo := strings.Replace(carrier, "4789", "3544", 1)
+	if r := runFlows(t, teredo+flowLine, oneFlow()); r.Lines[0].Truth != 1 || r.Lines[0].Equal != 1 {
+		t.Errorf("Teredo: %+v", r.Diffs)
+	}
 	if r := runFlows(t, carrier+flowLine, oneFlow()); r.Lines[0].Missing != 1 {
 		t.Errorf("a flow to the port that carries nothing is one of its own: %+v", r.Lines[0])
 	}

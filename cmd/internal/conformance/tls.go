@@ -32,14 +32,14 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 	layers := []string{"tls", "dtls", "quic"}
 	sets := make([]recordSet, 0, 3*len(layers))
 	for _, l := range layers {
-		name, apart := "tls", false
+		name, certificates, apart := "tls", "tls (certificate messages)", false
 		if l != "tls" {
-			name, apart = "tls ("+l+")", true
+			name, certificates, apart = "tls ("+l+")", "tls ("+l+")", true
 		}
 		sets = append(sets,
 			recordSet{name: name, kind: &clientHelloKind, apart: apart},
 			recordSet{name: name, kind: &serverHelloKind, apart: apart},
-			recordSet{name: "tls (certificate messages)", kind: &certificateKind, apart: true})
+			recordSet{name: certificates, kind: &certificateKind, apart: true})
 	}
 	layer := func(name string) []recordSet {
 		for i, l := range layers {
