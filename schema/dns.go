@@ -80,7 +80,7 @@ type DNSRecord struct {
 	Type  string `parquet:"type,dict" id:"2" doc:"type by its IANA name, or TYPE and its number"`
 	Class string `parquet:"class,dict" id:"3" doc:"class by its name, or CLASS and its number"`
 	TTL   int64  `parquet:"ttl,delta" id:"4" doc:"time to live, seconds"`
-	Data  string `parquet:"data,optional" id:"5" doc:"record data in presentation format, names without final dot; \\# LENGTH HEX (RFC 3597) where the type has no format or the data does not fit it; NULL: no data (UPDATE)"`
+	Data  string `parquet:"data,optional" id:"5" doc:"record data in presentation format, names without final dot; \\# LENGTH HEX (RFC 3597) where the type has no format or the data does not fit it; NULL: no data (UPDATE), or the message is cut inside it"`
 }
 
 // DNSError is an element of edns_errors.

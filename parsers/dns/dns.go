@@ -159,7 +159,7 @@ type Transaction struct {
 // Record is one resource record.
 type Record struct {
 	Name  []byte // presentation format, in the case of the wire
-	Data  []byte // presentation format; empty where the record has no data (UPDATE)
+	Data  []byte // presentation format; empty where the record has no data (UPDATE) or the message is cut inside it
 	TTL   uint32 // seconds
 	Type  uint16
 	Class uint16 // mDNS: without the cache-flush bit

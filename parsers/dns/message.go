@@ -197,20 +197,27 @@ sections:
 			class := binary.BigEndian.Uint16(data[next+2:])
 			ttl := binary.BigEndian.Uint32(data[next+4:])
 			end := next + 10 + int(binary.BigEndian.Uint16(data[next+8:]))
+			if t.Service == MDNS && typ != typeOPT {
+				class &= 0x7fff
+			}
 			if end > len(data) {
 				rule = firstOf(rule, Truncated)
+				if keep && typ != typeOPT {
+					m.records = append(m.records, Record{Name: owner, TTL: ttl, Type: typ, Class: class})
+					n[section]++
+				}
 				break sections
 			}
 			body := next + 10
 			owned := off
 			off = end
 			if typ == typeOPT {
-				if section != 2 || opt != nil || data[owned] != 0 {
+				if opt != nil {
 					rule = firstOf(rule, BadEDNS)
 					continue
 				}
 				var fine bool
-				if opt, fine = m.opt(class, ttl, data[body:end]); !fine {
+				if opt, fine = m.opt(class, ttl, data[body:end]); !fine || section != 2 || data[owned] != 0 {
 					rule = firstOf(rule, BadEDNS)
 				}
 				rcode = uint16(ttl >> 24 << 4)
@@ -228,9 +235,6 @@ sections:
 			var fine bool
 			if m.text, fine = appendRdata(m.text, data, body, end, typ, class); !fine {
 				rule = firstOf(rule, BadRdata)
-			}
-			if t.Service == MDNS {
-				class &= 0x7fff
 			}
 			m.records = append(m.records, Record{
 				Name: owner, Data: m.text[from:len(m.text):len(m.text)],

@@ -9,13 +9,14 @@ import (
 // Probe says whether data, the first datagram or the first bytes of one side's stream, is
 // DNS.
 //
-// On a port of DNS (port53ish: 53, 5353, 5355) the header need only be
-// plausible: a known opcode, and counts that the message has room for or at
-// least one question that reads. On any other port the whole
+// On a port of DNS (port53ish: 53, 5353, 5355) two of three suffice: a known
+// opcode; counts that the message has room for; a first question that reads. On any other port the whole
 // message must be well-formed and ordinary: a query of one question for a
-// registered type, or its response, with flags that fit, every record
-// readable and the end where it should be. A stream whose first message is not
-// complete gives Maybe.
+// registered type, or its response, with flags that fit, every record in
+// place and the end where it should be.
+//
+// A datagram is never Maybe. A stream is, where more bytes of its first
+// message, at most 273 on a port of DNS, would decide.
 func Probe(data []byte, tcp, port53ish bool) parsers.Verdict {
 	size := len(data)
 	if tcp {
@@ -33,8 +34,14 @@ func Probe(data []byte, tcp, port53ish bool) parsers.Verdict {
 		if len(data) < headerLen {
 			return parsers.Maybe
 		}
+		if 5*int(binary.BigEndian.Uint16(data[4:])) > size-headerLen { // text, most likely
+			return parsers.No
+		}
 	}
 	if !plausible(data, size) {
+		if tcp && port53ish && hopeful(data, size) {
+			return parsers.Maybe
+		}
 		return parsers.No
 	}
 	if port53ish {
@@ -46,13 +53,36 @@ func Probe(data []byte, tcp, port53ish bool) parsers.Verdict {
 // plausible says whether a message of size bytes that begins with data could
 // be DNS, well-formed or not.
 func plausible(data []byte, size int) bool {
-	o := readOutline(data)
-	if !o.header || OpcodeName(o.opcode()) == "" {
+	opcode, room, question := signs(data, size)
+	return opcode && room || opcode && question || room && question
+}
+
+// hopeful says whether a message of which more comes is plausible once its
+// first question is whole.
+func hopeful(data []byte, size int) bool {
+	questions := int(binary.BigEndian.Uint16(data[4:]))
+	opcode, room, _ := signs(data, size)
+	if len(data) == size || questions == 0 || !opcode && !room {
 		return false
+	}
+	off := headerLen
+	for off < len(data) && data[off] > 0 && data[off] < 0x40 {
+		off += 1 + int(data[off])
+	}
+	if off-headerLen >= maxName {
+		return false
+	}
+	return off >= len(data) || data[off] == 0 || data[off] >= 0xc0
+}
+
+func signs(data []byte, size int) (opcode, room, question bool) {
+	o := readOutline(data)
+	if !o.header {
+		return
 	}
 	// The shortest question is 5 bytes, the shortest record 11.
 	least := headerLen + 5*int(o.counts[0]) + 11*(int(o.counts[1])+int(o.counts[2])+int(o.counts[3]))
-	return least <= size || o.questionEnd > 0
+	return OpcodeName(o.opcode()) != "", least <= size, o.questionEnd > 0
 }
 
 // ordinary says whether data is DNS beyond doubt.
@@ -98,16 +128,15 @@ func ordinary(data []byte, size int) parsers.Verdict {
 		return parsers.Maybe
 	}
 	off := o.questionEnd
+	var text [4 * maxName]byte
 	for range records {
-		next := skipName(data, off)
-		if next < 0 || next+10 > len(data) {
+		_, next, rule := appendName(text[:0], data, off)
+		if rule != WellFormed || next+10 > len(data) {
 			return parsers.No
 		}
-		if to := pointerAt(data, off); data[off] >= 0xc0 && to < headerLen {
-			return parsers.No
-		}
-		t := binary.BigEndian.Uint16(data[next:])
-		if t != typeOPT && ClassName(binary.BigEndian.Uint16(data[next+2:])) == "" {
+		t, class := binary.BigEndian.Uint16(data[next:]), binary.BigEndian.Uint16(data[next+2:])
+		padding := t == 0 && class == 0 && data[off] == 0 // of DNSCrypt's queries for certificates
+		if t != typeOPT && !padding && ClassName(class) == "" {
 			return parsers.No
 		}
 		if off = next + 10 + int(binary.BigEndian.Uint16(data[next+8:])); off > len(data) {
