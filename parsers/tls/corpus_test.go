@@ -77,17 +77,51 @@ func TestCorpus(t *testing.T) {
 			}
 		}
 	}
-	for i, kind := range []string{"ClientHello", "ServerHello", "Certificate"} {
-		t.Logf("%s: %d, equal %d", kind, total[i], equal[i])
-		if total[i] == 0 || float64(equal[i]) < 0.95*float64(total[i]) {
-			t.Errorf("%s: only %d of %d equal", kind, equal[i], total[i])
+	// What is missing is behind a plain beginning (STARTTLS, CONNECT), in other
+	// protocols, or the second hello after a retry.
+	for i, kind := range []string{"CH", "SH", "CERT"} {
+		missing := differ[kind+" missing"]
+		t.Logf("%s: %d, equal %d, not found %d", kind, total[i], equal[i], missing)
+		if total[i] == 0 || missing > total[i]/10 || total[i]-missing-equal[i] > 6 { // two retries; four drafts whose hellos have no session id
+			t.Errorf("%s: of %d only %d equal", kind, total[i], equal[i])
 		}
 	}
 	t.Log(differ)
-	for _, column := range []string{"CH ja3", "CH ja3_full", "CH ja4", "CH ja4_r", "SH ja3"} {
-		if differ[column] > 4 {
-			t.Errorf("%s differs %d times", column, differ[column])
+}
+
+// TestJA4Peer compares with what the fingerprint's own authors compute.
+func TestJA4Peer(t *testing.T) {
+	root := os.Getenv("CAPLAKE_CORPUS")
+	if root == "" {
+		t.Skip("CAPLAKE_CORPUS names no folder of captures")
+	}
+	data, err := os.ReadFile(filepath.Join(root, "peer", "ja4.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	captures := map[string]map[string][]map[string]string{}
+	rows, equal := 0, 0
+	for _, line := range strings.Split(string(data), "\n")[1:] {
+		f := strings.Split(line, "\t")
+		if len(f) < 10 || !strings.HasPrefix(f[8], "t") {
+			continue
 		}
+		if captures[f[0]] == nil {
+			captures[f[0]], _ = readCapture(filepath.Join(root, "captures", f[0]))
+		}
+		rows++
+		found := false
+		for _, row := range captures[f[0]]["CH "+strings.Join(f[4:8], " ")] {
+			found = found || row["ja4"] == f[8] && (f[9] == "" || row["ja4_r"] == f[9])
+		}
+		if found {
+			equal++
+		} else {
+			t.Logf("%s %v: want %s %s, have %v", f[0], f[4:8], f[8], f[9], captures[f[0]]["CH "+strings.Join(f[4:8], " ")])
+		}
+	}
+	if t.Logf("%d of %d equal", equal, rows); rows == 0 || equal < rows {
+		t.Error("fingerprints differ")
 	}
 }
 
@@ -199,6 +233,7 @@ func (s *stream) collect(messages []tls.Handshake) {
 			}
 			rows["CERT"+strconv.Itoa(i)] = map[string]string{"cert_sha256": strings.Join(sums, ";")}
 		}
+		rows["ZEEK"] = zeekRow(m)
 		s.clones = append(s.clones, func(got map[string][]map[string]string) {
 			key := [2]string{s.src + " " + s.dst, s.dst + " " + s.src}
 			for kind, row := range rows {
@@ -222,6 +257,105 @@ func numbers(v []uint16) string {
 		b = strconv.AppendUint(b, uint64(n), 10)
 	}
 	return string(b)
+}
+
+// zeekRow is a message in the words of Zeek's ssl.log.
+func zeekRow(m *tls.Handshake) map[string]string {
+	set := func(ok bool, text string) string {
+		if !ok || text == "" {
+			return "-"
+		}
+		return text
+	}
+	tf := func(a tls.Answer) string { return [...]string{"F", "F", "T"}[a] }
+	row := map[string]string{
+		"cipher":      set(m.Server.HasCipher(), tls.CipherName(m.Server.Cipher)),
+		"server_name": set(true, string(m.Client.SNI)),
+		"resumed":     tf(m.Resumed), "established": tf(m.Established),
+		"next_protocol": set(true, string(m.Server.ALPN)),
+	}
+	if m.Server.Group != 0 {
+		row["curve"] = tls.GroupName(m.Server.Group)
+	}
+	for i, chain := range [2][]tls.RawCertificate{m.ServerChain, m.ClientChain} {
+		var sums []string
+		for _, c := range chain {
+			sums = append(sums, hex.EncodeToString(c.SHA256[:]))
+		}
+		row[[...]string{"cert_chain_fps", "client_cert_chain_fps"}[i]] = strings.Join(sums, ",")
+	}
+	if len(m.ServerChain) > 0 && len(m.Client.SNI) > 0 {
+		c := tls.ParseCertificate(m.ServerChain[0].DER)
+		row["sni_matches_cert"] = map[bool]string{false: "F", true: "T"}[c.MatchesName(string(m.Client.SNI))]
+	}
+	return row
+}
+
+// TestZeek compares handshakes with the ssl.log that Zeek expects of the same
+// captures, where the session begins with TLS.
+func TestZeek(t *testing.T) {
+	root := os.Getenv("CAPLAKE_CORPUS")
+	if root == "" {
+		t.Skip("CAPLAKE_CORPUS names no folder of captures")
+	}
+	data, err := os.ReadFile(filepath.Join(root, "peer", "zeek-map.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, equal := 0, 0
+	for _, line := range strings.Split(string(data), "\n") {
+		f := strings.Split(line, "\t")
+		if len(f) < 6 || f[3] != "ssl" || f[5] != "full" {
+			continue
+		}
+		log, err := os.ReadFile(filepath.Join(root, "peer", "zeek", f[2], "ssl.log"))
+		if err != nil {
+			continue
+		}
+		got, _ := readCapture(filepath.Join(root, "captures", f[0]))
+		var names []string
+		used := map[string]int{}
+		for _, l := range strings.Split(string(log), "\n") {
+			if rest, ok := strings.CutPrefix(l, "#fields\t"); ok {
+				names = strings.Split(rest, "\t")
+			}
+			v := strings.Split(l, "\t")
+			if strings.HasPrefix(l, "#") || len(v) != len(names) {
+				continue
+			}
+			w := map[string]string{}
+			for i, n := range names {
+				w[n] = v[i]
+			}
+			key := "ZEEK " + w["id.orig_h"] + " " + w["id.orig_p"] + " " + w["id.resp_h"] + " " + w["id.resp_p"]
+			if used[key] >= len(got[key]) {
+				t.Logf("%s: no session %s", f[0], key)
+				continue
+			}
+			g := got[key][used[key]]
+			used[key]++
+			rows++
+			ok := true
+			for n, want := range w {
+				have, compared := g[n]
+				if strings.HasSuffix(n, "_fps") && (want == "-" || want == "(empty)") {
+					want = ""
+				}
+				if compared && have != want {
+					ok = false
+					t.Logf("%s %s: %s is %q, Zeek has %q", f[0], key, n, have, want)
+				}
+			}
+			if ok {
+				equal++
+			}
+		}
+	}
+	// Zeek takes the repeated session id of TLS 1.3 for a resumption in one,
+	// and one has a certificate beyond the default bound.
+	if rows == 0 || rows-equal > 2 {
+		t.Errorf("%d of %d equal", equal, rows)
+	}
 }
 
 // segmentIn takes the data of one segment, first come first kept.
@@ -365,6 +499,9 @@ func readCapture(path string) (map[string][]map[string]string, error) {
 	n := uint64(0)
 	err = capturedPackets(file, func(link layers.LinkType, ns int64, data []byte) {
 		n++
+		if link == layers.LinkTypeEthernet && len(data) > 22 && data[12] == 0x89 && data[13] == 0x09 {
+			data = slices.Concat(data[:12], data[20:]) // Cisco's tag, which gopacket does not know
+		}
 		p := gopacket.NewPacket(data, link, gopacket.DecodeOptions{NoCopy: true})
 		var src, dst string
 		for _, l := range p.Layers() {

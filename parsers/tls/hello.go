@@ -376,8 +376,9 @@ func (s *ServerHello) decode(body []byte, whole bool) (fault string) {
 		return cut("server_hello: random")
 	}
 	s.Retry = [32]byte(random) == retryRandom
-	// Up to draft 21, TLS 1.3 had neither session_id nor compression here.
-	early := s.Version>>8 == 0x7f && s.Version&0xff <= 21
+	// Up to draft 21, TLS 1.3 had neither session_id nor compression here, and
+	// its version, which no later ServerHello has in this place.
+	early := s.Version == VersionTLS13 || s.Version>>8 == 0x7f && s.Version&0xff <= 21
 	if !early {
 		sid, ok := r.vec8()
 		if !ok {

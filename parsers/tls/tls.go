@@ -460,6 +460,7 @@ func (p *Parser) record(side flows.Side, at flows.Stamp) {
 // applicationData looks at a record that is protected by its type.
 func (p *Parser) applicationData(side flows.Side, client, v13 bool, n int) {
 	h := &p.sides[side]
+	unanswered := !p.h.Server.Complete || p.h.Server.Retry // as far as was seen
 	switch {
 	case v13 && !p.h.Server.Retry:
 		// A protected alert is two bytes, one of content type, and the tag.
@@ -480,14 +481,14 @@ func (p *Parser) applicationData(side flows.Side, client, v13 bool, n int) {
 			return
 		}
 		p.secure(side)
-	case client && p.h.Client.EarlyData && (!p.h.Server.Seen || p.h.Server.Retry):
+	case client && p.h.Client.EarlyData && unanswered:
 		// Early data: the hello's answer was not seen yet.
 	case h.ccs:
 		p.secure(side)
-	case client && !p.h.Server.Seen:
+	case client && unanswered:
 		// The client finished a TLS 1.3 handshake whose other side was not seen (yet).
 		p.secure(side)
-	case !p.h.Server.Seen:
+	case unanswered:
 		h.state = opaque
 	default:
 		p.fault("application_data before change_cipher_spec")
@@ -651,15 +652,20 @@ func (p *Parser) read(side flows.Side, at flows.Stamp, body []byte, whole bool) 
 		if !p.role(side.Other()) {
 			return
 		}
+		var version uint16
 		if m.Server.Seen {
 			if !m.Server.Retry {
 				p.fault("server_hello: a second one")
 				return
 			}
+			version = m.Server.SelectedVersion
 			m.Server.reset()
 		}
 		m.Server.RecordVersion = h.msgVer
 		p.fault2(m.Server.decode(body, whole))
+		if !m.Server.Complete && m.Server.SelectedVersion == 0 {
+			m.Server.SelectedVersion = version // a retry's holds (RFC 8446 section 4.1.4)
+		}
 		switch {
 		case m.Server.Retry:
 			m.HelloRetry = Yes
