@@ -130,6 +130,7 @@ const (
 	linkNull     = 0
 	linkEthernet = 1
 	linkPPP      = 9
+	linkFDDI     = 10
 	linkRaw12    = 12 // DLT_RAW of most systems; files should have 101, some don't
 	linkRaw14    = 14 // DLT_RAW of OpenBSD
 	linkPPPHDLC  = 50
@@ -176,6 +177,11 @@ func (d *Decoder) link(link uint32, buf []byte, off, wire int, p *flows.Packet) 
 			return short(off+20, wire, OutcomeMalformedLink)
 		}
 		return d.cooked(buf, off+20, wire, binary.BigEndian.Uint16(b), p)
+	case linkFDDI: // frame control, two addresses
+		if len(b) < 13 {
+			return short(off+13, wire, OutcomeMalformedLink)
+		}
+		return d.llc(buf, off+13, wire, p)
 	case linkPPP, linkPPPHDLC:
 		if len(b) > 0 && (b[0] == 0x0f || b[0] == 0x8f) { // Cisco HDLC framing, which uses the same types
 			return d.link(linkCHDLC, buf, off, wire, p)
@@ -218,6 +224,11 @@ const (
 	etherMPLS      = 0x8847
 	etherMPLSMulti = 0x8848
 	etherPPPoE     = 0x8864
+	etherFabric    = 0x8903 // Cisco FabricPath
+	etherCMD       = 0x8909 // Cisco metadata: security group tags
+	etherVNTag     = 0x8926 // IEEE 802.1BR's predecessor
+	etherNSH       = 0x894f // network service header
+	etherMACsec    = 0x88e5
 	etherQinQ      = 0x88a8
 	etherPBB       = 0x88e7
 	etherQinQOld   = 0x9100
@@ -267,19 +278,66 @@ func (d *Decoder) etherType(buf []byte, off, wire int, typ uint16, p *flows.Pack
 			return d.ethernet(buf, off, wire, p)
 		case etherPPPoE:
 			return d.pppoe(buf, off, wire, p)
-		case etherPBB: // IEEE 802.1ah: a four-byte I-TAG, then the customer's frame
-			if len(buf)-off < 4 {
-				return short(off+4, wire, OutcomeMalformedLink)
+		case etherPBB, etherFabric: // the customer's frame, after four bytes of I-TAG (IEEE 802.1ah) or two of FTAG
+			if off += 4; typ == etherFabric {
+				off -= 2
 			}
-			return d.ethernet(buf, off+4, wire, p)
+			if len(buf)-off < 14 {
+				return short(off+14, wire, OutcomeMalformedLink)
+			}
+			p.Link, p.Flags = uint32(off), p.Flags|flows.HasEthernet
+			typ = binary.BigEndian.Uint16(buf[off+12:])
+			off += 14
+		case etherVNTag, etherCMD: // four or six bytes, EtherType
+			if off += 4; typ == etherCMD {
+				off += 2
+			}
+			if len(buf)-off < 2 {
+				return short(off+2, wire, OutcomeMalformedLink)
+			}
+			typ = binary.BigEndian.Uint16(buf[off:])
+			off += 2
+		case etherMACsec: // IEEE 802.1AE: flags, …, EtherType; read where it is only authenticated
+			if len(buf)-off < 1 {
+				return short(off+1, wire, OutcomeMalformedLink)
+			}
+			flags := buf[off]
+			if flags&0x0c != 0 { // encrypted, or changed
+				return OutcomeNotIP
+			}
+			if off += 6; flags&0x20 != 0 { // channel identifier
+				off += 8
+			}
+			if len(buf)-off < 2 {
+				return short(off+2, wire, OutcomeMalformedLink)
+			}
+			typ = binary.BigEndian.Uint16(buf[off:])
+			off += 2
+		case etherNSH: // RFC 8300 section 2.2: length in four bytes in byte 1, next protocol in byte 3
+			if len(buf)-off < 8 {
+				return short(off+8, wire, OutcomeMalformedLink)
+			}
+			n, next := int(buf[off+1]&0x3f)*4, buf[off+3]
+			if n < 8 {
+				return OutcomeMalformedLink
+			}
+			if off += n; off > len(buf) {
+				return short(off, wire, OutcomeMalformedLink)
+			}
+			switch next {
+			case 1, 2:
+				return d.ip(buf, off, wire, p)
+			case 3:
+				return d.ethernet(buf, off, wire, p)
+			case 5:
+				return d.mpls(buf, off, wire, p)
+			}
+			return OutcomeNotIP
 		default:
-			if typ >= 0x600 {
+			if typ > 1500 { // of another protocol, or neither type nor length
 				return OutcomeNotIP
 			}
 			// An 802.3 length. What it does not cover is padding.
-			if typ > 1500 {
-				return OutcomeNotIP
-			}
 			wire = min(wire, off+int(typ))
 			return d.llc(buf[:min(len(buf), wire)], off, wire, p)
 		}

@@ -56,14 +56,15 @@ func ports(buf []byte, off, payload, wire int, p *flows.Packet) Outcome {
 }
 
 // tcp decodes a TCP segment (RFC 9293 section 3.1). Options that are cut leave
-// it a packet of its flow.
+// it a packet of its flow, as do options that a frame shorter than its IP
+// header claims has lost.
 func (d *Decoder) tcp(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	if len(buf)-off < 20 {
 		return short(off+20, wire, OutcomeMalformedTransport)
 	}
 	h := (*[20]byte)(buf[off:])
 	payload := off + int(h[12]>>4)*4
-	if payload < off+20 || payload > wire {
+	if payload < off+20 || payload > wire && uint64(payload) > uint64(p.Network)+uint64(p.IPLen) {
 		return OutcomeMalformedTransport
 	}
 	p.Seq, p.Ack = binary.BigEndian.Uint32(h[4:]), binary.BigEndian.Uint32(h[8:])
