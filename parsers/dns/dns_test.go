@@ -416,7 +416,7 @@ func strip(all []string) []string {
 }
 
 func TestStreamPackets(t *testing.T) {
-	var p TCP
+	p := TCP{Service: MDNS} // by its port: on a stream it is DNS, and pairs
 	q, r := frames(query(1, "a.b", typeA)), frames(answer(1, "a.b", typeA))
 	p.Feed(nil, flows.Initiator, at(1), []byte(q[:1]))
 	p.Feed(nil, flows.Initiator, at(2), []byte(q[1:5]))

@@ -6,14 +6,14 @@ import (
 	"github.com/caplake/caplake/parsers"
 )
 
-// Probe says whether data, the first datagram or the first bytes of one side's stream, is
-// DNS.
+// Probe says whether data, the first datagram or the first bytes of one side's
+// stream, is DNS.
 //
 // On a port of DNS (port53ish: 53, 5353, 5355) two of three suffice: a known
-// opcode; counts that the message has room for; a first question that reads. On any other port the whole
-// message must be well-formed and ordinary: a query of one question for a
-// registered type, or its response, with flags that fit, every record in
-// place and the end where it should be.
+// opcode; counts that the message has room for; a first question that reads.
+// On any other port the whole message must be well-formed and ordinary: a
+// query of one question for a registered type, or its response, with flags
+// that fit, every record in place and the end where it should be.
 //
 // A datagram is never Maybe. A stream is, where more bytes of its first
 // message, at most 273 on a port of DNS, would decide.

@@ -13,13 +13,15 @@ import (
 // DNS. The messages of a zone transfer after the first are Transactions of
 // their own, without query.
 //
-// A stream whose first bytes were lost, or that lost more than the rest
-// of a message, has no mark to find the next message by. It is taken up where the bytes
-// of a packet begin with a length and a whole question or answer that Probe
-// accepts anywhere, as they do where the sender writes one message at a time.
-// A gap inside one message costs that message's tail alone.
+// A stream that lost more than the rest of a message has no mark to find the
+// next one by. It is taken up where the bytes of a packet begin with a length
+// and a whole message that Probe accepts anywhere, as they do where the sender
+// writes one message at a time. A gap inside one message costs that message's
+// tail alone.
 type TCP struct {
-	Service Service // set it before the first bytes; Reset keeps it
+	// Service is to be set before the first bytes; Reset keeps it. MDNS is
+	// taken for DNS: multicast has no streams.
+	Service Service
 	pairer
 	sides [2]stream
 }
@@ -99,7 +101,7 @@ func (p *TCP) message(dst []Transaction, side flows.Side, m *message) []Transact
 	} else if !plausible(m.data, m.size) {
 		p.sides[side].close()
 	}
-	return p.take(dst, p.Service, m)
+	return p.take(dst, p.service(), m)
 }
 
 // Gap says that n bytes of side will never come.
@@ -141,7 +143,7 @@ func (p *TCP) End(dst []Transaction) []Transaction {
 	dst = p.partial(dst, flows.Responder, Truncated)
 	p.sides[flows.Initiator].close()
 	p.sides[flows.Responder].close()
-	return p.flush(dst, p.Service)
+	return p.flush(dst, p.service())
 }
 
 // Done reports that both streams ended or are not DNS.
@@ -159,12 +161,19 @@ func (p *TCP) Reset() {
 	p.reset()
 }
 
+func (p *TCP) service() Service {
+	if p.Service == MDNS {
+		return DNS
+	}
+	return p.Service
+}
+
 // partial takes what there is of the message that side began, if that is a
 // header at least.
 func (p *TCP) partial(dst []Transaction, side flows.Side, why Malformed) []Transaction {
 	s := &p.sides[side]
 	if len(s.buf) >= prefixLen+headerLen {
-		dst = p.take(dst, p.Service, &message{
+		dst = p.take(dst, p.service(), &message{
 			side: side, start: s.start, end: s.end, data: s.buf[prefixLen:],
 			size: int(binary.BigEndian.Uint16(s.buf)), cut: why,
 		})
