@@ -163,7 +163,7 @@ func TestWithoutGenerator(t *testing.T) {
 func TestTable(t *testing.T) {
 	var b bytes.Buffer
 	err := printTable(&b, []Measurement{{
-		Profile: "small", Bytes: 2e6, Packets: 1000, Workers: 2, Seconds: 0.5, PeakBytes: 3 << 20,
+		Profile: "small", Bytes: 2e6, Packets: 1000, Workers: 2, Seconds: 0.5, CPU: 0.75, PeakBytes: 3 << 20,
 		Rows: []Rows{{"flows", 10}, {"dns", 4}}, Mismatches: []string{"flows: 10, generated 11"},
 	}})
 	if err != nil {
@@ -174,7 +174,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
 	}
-	if fields := strings.Fields(strings.Split(b.String(), "\n")[1]); !slices.Equal(fields[:8], []string{"small", "2", "1000", "2", "0.50", "4", "2000", "3"}) {
+	if fields := strings.Fields(strings.Split(b.String(), "\n")[1]); !slices.Equal(fields[:9], []string{"small", "2", "1000", "2", "0.50", "0.75", "4", "2000", "3"}) {
 		t.Errorf("fields %q", fields)
 	}
 }

@@ -122,7 +122,7 @@ func bench(ctx context.Context, args []string, w io.Writer) (bool, error) {
 				}
 				m.PeakBytes = max(m.PeakBytes, one.PeakBytes)
 				if m.Seconds == 0 || one.Seconds < m.Seconds {
-					m.Seconds = one.Seconds
+					m.Seconds, m.CPU = one.Seconds, one.CPU
 				}
 			}
 			counts, err := countRows(filepath.Join(tmp, "out"))
@@ -154,6 +154,7 @@ type Measurement struct {
 	Packets    int64    `json:"packets"`
 	Workers    int      `json:"workers"`
 	Seconds    float64  `json:"seconds"`    // the fastest run
+	CPU        float64  `json:"cpu_s"`      // its processor time, which other programs on the machine change less
 	PeakBytes  int64    `json:"peak_bytes"` // resident, of the run that had most
 	Rows       []Rows   `json:"rows"`
 	Mismatches []string `json:"mismatches,omitempty"`
@@ -167,13 +168,13 @@ type Rows struct {
 
 func printTable(w io.Writer, ms []Measurement) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "profile\tMB\tpackets\tworkers\ts\tMB/s\tpackets/s\tpeak MiB\t rows\t")
+	fmt.Fprintln(tw, "profile\tMB\tpackets\tworkers\ts\tCPU s\tMB/s\tpackets/s\tpeak MiB\t rows\t")
 	for _, m := range ms {
 		var rows []string
 		for _, r := range m.Rows {
 			rows = append(rows, fmt.Sprintf("%s %d", r.Table, r.N))
 		}
-		fmt.Fprintf(tw, "%s\t%.0f\t%d\t%d\t%.2f\t%.0f\t%.0f\t%.0f\t %s\t\n", m.Profile, float64(m.Bytes)/1e6, m.Packets, m.Workers, m.Seconds,
+		fmt.Fprintf(tw, "%s\t%.0f\t%d\t%d\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t %s\t\n", m.Profile, float64(m.Bytes)/1e6, m.Packets, m.Workers, m.Seconds, m.CPU,
 			float64(m.Bytes)/1e6/m.Seconds, float64(m.Packets)/m.Seconds, float64(m.PeakBytes)/(1<<20), strings.Join(rows, ", "))
 	}
 	if err := tw.Flush(); err != nil {
@@ -265,5 +266,6 @@ func convert(ctx context.Context, binary, path, out string, workers int) (Measur
 		return m, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, b)
 	}
 	m.PeakBytes = peakMemory(cmd.ProcessState)
+	m.CPU = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 	return m, nil
 }
