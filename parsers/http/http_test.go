@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 
@@ -570,12 +569,4 @@ func BenchmarkChunked(b *testing.B) {
 			d = d[n:]
 		}
 	}
-}
-
-func corpus(t *testing.T) string {
-	dir := os.Getenv("CAPLAKE_CORPUS")
-	if dir == "" {
-		t.Skip("CAPLAKE_CORPUS is not set")
-	}
-	return dir
 }

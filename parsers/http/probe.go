@@ -29,7 +29,7 @@ var methods = [...]string{
 // HTTP/0.9 message. RTSP, SIP and the HTTP/2 preface are not. Either side may
 // send either kind: which side opened a flow is not always known.
 func Probe(data []byte, side flows.Side) parsers.Verdict {
-	for len(data) > 0 && (data[0] == '\r' || data[0] == '\n') {
+	for n := 0; n < 16 && len(data) > 0 && (data[0] == '\r' || data[0] == '\n'); n++ {
 		data = data[1:]
 	}
 	if v := probeStatus(data); v != parsers.No {
