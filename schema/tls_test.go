@@ -29,6 +29,9 @@ func TestTLSColumns(t *testing.T) {
 			if columns[i].Kind == List && !columns[i].Nullable {
 				t.Errorf("%s: a list is NULL where there is none", columns[i].Name)
 			}
+			if doc := columns[i].Doc; strings.HasSuffix(doc, ".") || strings.ContainsAny(doc, "|\n") {
+				t.Errorf("%s: doc %q", columns[i].Name, doc)
+			}
 		}
 	}
 }

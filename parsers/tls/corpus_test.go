@@ -103,25 +103,65 @@ func TestJA4Peer(t *testing.T) {
 	rows, equal := 0, 0
 	for _, line := range strings.Split(string(data), "\n")[1:] {
 		f := strings.Split(line, "\t")
-		if len(f) < 10 || !strings.HasPrefix(f[8], "t") {
+		if len(f) < 11 || !strings.HasPrefix(f[9], "t") {
 			continue
 		}
 		if captures[f[0]] == nil {
 			captures[f[0]], _ = readCapture(filepath.Join(root, "captures", f[0]))
 		}
+		hellos := captures[f[0]]["CH "+strings.Join(f[4:8], " ")]
+		if len(hellos) == 0 {
+			t.Logf("%s %v: not found", f[0], f[4:8]) // behind CONNECT
+			continue
+		}
 		rows++
 		found := false
-		for _, row := range captures[f[0]]["CH "+strings.Join(f[4:8], " ")] {
-			found = found || row["ja4"] == f[8] && (f[9] == "" || row["ja4_r"] == f[9])
+		for _, row := range hellos {
+			found = found || row["ja4"] == f[9] && (f[10] == "" || row["ja4_r"] == f[10])
 		}
 		if found {
 			equal++
 		} else {
-			t.Logf("%s %v: want %s %s, have %v", f[0], f[4:8], f[8], f[9], captures[f[0]]["CH "+strings.Join(f[4:8], " ")])
+			t.Logf("%s %v: want %s %s, have %v", f[0], f[4:8], f[9], f[10], hellos)
 		}
 	}
-	if t.Logf("%d of %d equal", equal, rows); rows == 0 || equal < rows {
+	if t.Logf("%d of %d equal", equal, rows); rows < 10 || equal < rows {
 		t.Error("fingerprints differ")
+	}
+}
+
+// TestCorpusCertificates compares the certificates of real captures with what
+// crypto/x509 reads in them, and says what it has against others.
+func TestCorpusCertificates(t *testing.T) {
+	root := os.Getenv("CAPLAKE_CORPUS")
+	if root == "" {
+		t.Skip("CAPLAKE_CORPUS names no folder of captures")
+	}
+	captures, err := filepath.Glob(filepath.Join(root, "captures", "*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	malformed := map[string]int{}
+	for _, path := range captures {
+		got, _ := readCapture(path)
+		for _, row := range got["DER"] {
+			der := row[""]
+			if seen[der] {
+				continue
+			}
+			seen[der] = true
+			tls.Agree(t, []byte(der))
+			if c := tls.ParseCertificate([]byte(der)); c.Malformed != "" {
+				malformed[c.Malformed]++
+				if c.Subject == "" && c.Issuer == "" || c.KeyType == "" {
+					t.Logf("%s: %+v", path, c)
+				}
+			}
+		}
+	}
+	if t.Logf("%d distinct, malformed: %v", len(seen), malformed); len(seen) == 0 {
+		t.Error("no certificates")
 	}
 }
 
@@ -158,10 +198,11 @@ type stream struct {
 		held  []segment
 		first []byte
 	}
-	parser  tls.Parser
-	verdict parsers.Verdict
-	out     []tls.Handshake
-	clones  []func(map[string][]map[string]string)
+	parser       tls.Parser
+	verdict      parsers.Verdict
+	out          []tls.Handshake
+	certificates []string // DER
+	clones       []func(map[string][]map[string]string)
 }
 
 func (s *stream) deliver(side flows.Side, at flows.Stamp, data []byte) {
@@ -230,6 +271,7 @@ func (s *stream) collect(messages []tls.Handshake) {
 			var sums []string
 			for _, c := range chain {
 				sums = append(sums, hex.EncodeToString(c.SHA256[:]))
+				s.certificates = append(s.certificates, string(c.DER))
 			}
 			rows["CERT"+strconv.Itoa(i)] = map[string]string{"cert_sha256": strings.Join(sums, ";")}
 		}
@@ -534,6 +576,9 @@ func readCapture(path string) (map[string][]map[string]string, error) {
 		s.end()
 		for _, f := range s.clones {
 			f(got)
+		}
+		for _, der := range s.certificates {
+			got["DER"] = append(got["DER"], map[string]string{"": der})
 		}
 	}
 	return got, err
