@@ -71,7 +71,7 @@ func whole(t testing.TB, out string) bool {
 }
 
 // convert writes a small dataset of two tables.
-func convert(fs fsys, out string, o Options, rows []kinds) (err error) {
+func convert(fs fsys, out string, o Options, rows []narrow) (err error) {
 	d, err := newDir(fs, out, o)
 	if err != nil {
 		return err
@@ -81,11 +81,11 @@ func convert(fs fsys, out string, o Options, rows []kinds) (err error) {
 			d.Abort()
 		}
 	}()
-	a, err := NewTable[kinds, kinds](d, "a", nil)
+	a, err := NewTable[narrow, narrow](d, "a", nil)
 	if err != nil {
 		return err
 	}
-	if _, err := NewTable[kinds, kinds](d, "empty", nil); err != nil {
+	if _, err := NewTable[narrow, narrow](d, "empty", nil); err != nil {
 		return err
 	}
 	if err := a.Append(rows); err != nil {
@@ -240,7 +240,7 @@ func (quickFile) Sync() error { return nil }
 // dataset, the old one or the new one, each whole; what a failed run clears
 // away it clears all; and the next run gives the whole result.
 func TestFaults(t *testing.T) {
-	oldRows, rows := kindsRows(10), kindsRows(40)
+	oldRows, rows := narrowRows(10), narrowRows(40)
 	options := Options{Workers: 1, RowGroupRows: 16, Overwrite: true}
 	clean := t.TempDir()
 	if err := convert(quickFS{}, clean, options, rows); err != nil {
@@ -332,14 +332,14 @@ func TestKilledCommitWithoutOverwrite(t *testing.T) {
 	o := Options{Workers: 1}
 	for at := 1; ; at++ {
 		faulty := &faultFS{fsys: quickFS{}, at: at, crash: true, err: syscall.EIO}
-		if convert(faulty, out, o, kindsRows(5)) == nil {
+		if convert(faulty, out, o, narrowRows(5)) == nil {
 			break
 		}
 		if _, err := os.Stat(filepath.Join(out, manifestName)); err == nil {
 			break // killed after the commit
 		}
 	}
-	if err := convert(quickFS{}, out, o, kindsRows(5)); err == nil || !strings.Contains(err.Error(), "overwriting must be asked for") {
+	if err := convert(quickFS{}, out, o, narrowRows(5)); err == nil || !strings.Contains(err.Error(), "overwriting must be asked for") {
 		t.Errorf("a second dataset: %v", err)
 	}
 	if !whole(t, out) {
@@ -350,7 +350,7 @@ func TestKilledCommitWithoutOverwrite(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	out := t.TempDir()
 	o := Options{Workers: 1}
-	if err := convert(osFS{}, out, o, kindsRows(5)); err != nil {
+	if err := convert(osFS{}, out, o, narrowRows(5)); err != nil {
 		t.Fatal(err)
 	}
 	before := readDir(t, out)
@@ -365,7 +365,7 @@ func TestRefusals(t *testing.T) {
 	foreign := t.TempDir()
 	os.MkdirAll(filepath.Join(foreign, "a"), 0o755)
 	os.WriteFile(filepath.Join(foreign, "a", "part-00000.parquet"), []byte("precious"), 0o644)
-	if err := convert(osFS{}, foreign, o, kindsRows(5)); err == nil {
+	if err := convert(osFS{}, foreign, o, narrowRows(5)); err == nil {
 		t.Error("a foreign file was overwritten")
 	}
 	if got := readDir(t, foreign); got["a/part-00000.parquet"] != "precious" || len(got) != 1 {
@@ -385,7 +385,7 @@ func TestRefusals(t *testing.T) {
 	os.WriteFile(victim, []byte("x"), 0o644)
 	rel, _ := filepath.Rel(evil, victim)
 	os.WriteFile(filepath.Join(evil, manifestName), []byte(`{"format":"caplake dataset","tables":[{"name":"a","files":[{"name":"`+filepath.ToSlash(rel)+`"}]}]}`), 0o644)
-	if err := convert(osFS{}, evil, o, kindsRows(5)); err == nil {
+	if err := convert(osFS{}, evil, o, narrowRows(5)); err == nil {
 		t.Error("a manifest that names a file elsewhere was taken")
 	}
 	if _, err := os.Stat(victim); err != nil {
@@ -460,7 +460,7 @@ func TestWriteError(t *testing.T) {
 
 func TestManifest(t *testing.T) {
 	out := t.TempDir()
-	if err := convert(osFS{}, out, Options{Version: "1.2.3", Config: map[string]string{"filter": "a<b", "A": "1"}}, kindsRows(3)); err != nil {
+	if err := convert(osFS{}, out, Options{Version: "1.2.3", Config: map[string]string{"filter": "a<b", "A": "1"}}, narrowRows(3)); err != nil {
 		t.Fatal(err)
 	}
 	text := readDir(t, out)[manifestName]
