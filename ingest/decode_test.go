@@ -408,6 +408,7 @@ func decodeTests() []decodeTest {
 		// ICMP.
 		{"echo", 101, ip4(1, icmp4(8, 0, []byte(hello))), "10.0.0.1.8 > 10.0.0.2.0 proto 1 ttl 64 tos 40 ip 0+33 transport 20 payload 28+5/5 icmp 8/0"},
 		{"echo bad checksum", 101, ip4(1, edit(icmp4(8, 0, []byte(hello)), 4, 1)), "10.0.0.1.8 > 10.0.0.2.0 proto 1 ttl 64 tos 40 ip 0+33 transport 20 payload 28+5/5 icmp 8/0 badsum"},
+		{"echo without checksum", 101, ip4(1, edit(icmp4(8, 0, []byte(hello)), 2, 0, 0)), "10.0.0.1.8 > 10.0.0.2.0 proto 1 ttl 64 tos 40 ip 0+33 transport 20 payload 28+5/5 icmp 8/0"},
 		{"echo6", 101, ip6(58, icmp6(128, 0, []byte(hello))), "2001:db8::1.128 > 2001:db8::2.129 proto 58 ttl 63 tos 40 ip 0+53 transport 40 payload 48+5/5 icmp 128/0"},
 		{"echo6 bad checksum", 101, ip6(58, edit(icmp6(128, 0, []byte(hello)), 9, 1)), "2001:db8::1.128 > 2001:db8::2.129 proto 58 ttl 63 tos 40 ip 0+53 transport 40 payload 48+5/5 icmp 128/0 badsum"},
 		{"icmp of four bytes", 101, ip4(1, icmp4(8, 0, nil)[:4]), "10.0.0.1.8 > 10.0.0.2.0 proto 1 ttl 64 tos 40 ip 0+24 transport 20 payload 24+0/0 icmp 8/0"},

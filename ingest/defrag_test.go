@@ -147,6 +147,9 @@ func TestDefragment(t *testing.T) {
 	ah := func(b []byte) []byte {
 		return ip6(51, cat(unhex("2c04 0000 00000102 00000001"), make([]byte, 12), b[40:]))
 	}
+	atomic := func(b []byte) []byte { // an atomic fragment header and destination options before it
+		return ip6(44, cat(unhex("3cff 0000 00000009 2c00 0104 00000000"), b[40:]))
+	}
 	inner := vxlan(5, eth(0x0800, ip4(17, u4)))
 	mapEach := func(frames [][]byte, f func([]byte) []byte) (out [][]byte) {
 		for _, b := range frames {
@@ -204,8 +207,8 @@ func TestDefragment(t *testing.T) {
 			"2001:db8::1.1000 > 2001:db8::2.53 proto 17 ttl 63 tos 40 ip 0+356 transport 48 payload 56+300/300 fragments 2 ports overflow"},
 		{"ipv6 authentication header", 101, [][]byte{ah(frag6(1, u6, 0, 160)), ah(frag6(1, u6, 160, 308))},
 			"2001:db8::1.1000 > 2001:db8::2.53 proto 17 ttl 63 tos 40 ip 0+372 transport 64 payload 72+300/300 fragments 2 ports overflow in ah(258)"},
-		{"ipv6 atomic and fragment", 101, [][]byte{ip6(44, cat(unhex("2cff 0000 00000009"), frag6(1, u6, 0, 160)[40:])), ip6(44, cat(unhex("2cff 0000 00000009"), frag6(1, u6, 160, 308)[40:]))},
-			"2001:db8::1.1000 > 2001:db8::2.53 proto 17 ttl 63 tos 40 ip 0+356 transport 48 payload 56+300/300 fragments 2 ports overflow"},
+		{"ipv6 atomic and fragment", 101, [][]byte{atomic(frag6(1, u6, 0, 160)), atomic(frag6(1, u6, 160, 308))},
+			"2001:db8::1.1000 > 2001:db8::2.53 proto 17 ttl 63 tos 40 ip 0+364 transport 56 payload 64+300/300 fragments 2 ports overflow"},
 		{"ipv6 duplicate", 101, [][]byte{frag6(1, u6, 0, 160), frag6(1, u6, 0, 160), frag6(1, u6, 160, 308)}, want6 + " fragments 3 ports overflow"},
 		{"ipv6 overlap", 101, [][]byte{frag6(1, u6, 0, 160), frag6(1, u6, 152, 304), frag6(1, u6, 160, 308)}, ""},
 		{"ipv6 contradicted end", 101, [][]byte{frag6(1, u6, 160, 308), ip6(44, cat(unhex("1100"), be16(304), be32(1), u6[:100])), frag6(1, u6, 0, 160)}, ""},
