@@ -6,7 +6,7 @@
 # Real programs talk to each other inside this machine: curl, openssl and dig
 # to nginx, openssl and knot. Two network namespaces joined by a virtual
 # cable, so that no other traffic gets in and checksums are complete; the
-# IPv6 captures are of the loopback interface, where Linux leaves the
+# IPv6 capture is of the loopback interface, where Linux leaves the
 # checksum of TCP and UDP unfinished. tcpdump and dumpcap record.
 #
 # Needs Linux and root, and on Debian 12:
@@ -334,7 +334,7 @@ done
 quiet s dig +time=1 +tries=1 @10.77.0.1 nobody.example.test A # answered by ICMP alone
 udp=$((udp + 1))
 stop
-expect dns-udp.pcap $((udp)) 0 0 $udp
+expect dns-udp.pcap $((udp + 1)) 0 0 $udp # the ICMP error is a flow of its own
 
 # DNS over TCP: several queries on one connection, a zone transfer, a retry after TC.
 record $S "$out/dns-tcp.pcap" eth0 port 53 and not ip6

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/caplake/caplake/schema"
+)
+
+// version is a constant, not what the build says of itself: it is written
+// into every file, and the same source must write the same bytes.
+const version = "0.1.0-dev"
+
+// Exit codes. They are part of the interface: exitCodes documents them.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitDamaged     = 3
+	exitInterrupted = 130
+)
+
+// command is the program without the process around it.
+type command struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	terminal       bool // stderr is a terminal: show progress
+}
+
+// subcommands, in the order of the help.
+func subcommands() []string { return []string{"convert", "schema", "version", "help"} }
+
+// run runs the command that args name and returns the exit code.
+func (c *command) run(ctx context.Context, args []string) int {
+	if len(args) == 0 {
+		fmt.Fprint(c.stderr, helpText())
+		return exitUsage
+	}
+	name, rest := args[0], args[1:]
+	switch name {
+	case "convert":
+		return c.convert(ctx, rest)
+	case "schema":
+		return c.schema(rest)
+	case "version", "--version", "-V":
+		return c.version(rest)
+	case "help", "--help", "-h":
+		return c.help(rest)
+	}
+	if strings.HasPrefix(name, "-") {
+		return c.usage("", fmt.Errorf("a command must come before %s", name))
+	}
+	msg := fmt.Sprintf("unknown command %q", name)
+	if near := nearest(name, subcommands()); near != "" {
+		msg += fmt.Sprintf("; did you mean %q?", near)
+	} else if _, err := os.Stat(name); err == nil {
+		msg += fmt.Sprintf("; to convert it: caplake convert %s -o OUT", name)
+	}
+	return c.usage("", errors.New(msg))
+}
+
+func (c *command) version(args []string) int {
+	if len(args) > 0 {
+		return c.usage("", fmt.Errorf("version takes no arguments, got %q", args[0]))
+	}
+	return c.print(fmt.Sprintf("caplake %s (tables %s, %s)\n", version, schema.Version, runtime.Version()))
+}
+
+func (c *command) help(args []string) int {
+	if len(args) == 0 {
+		return c.print(helpText())
+	}
+	switch args[0] {
+	case "convert":
+		return c.print(convertHelp())
+	case "schema":
+		return c.print(schemaHelp)
+	}
+	return c.print(helpText())
+}
+
+// print writes what the user asked for to standard output.
+func (c *command) print(s string) int {
+	if _, err := io.WriteString(c.stdout, s); err != nil {
+		return c.failed(err)
+	}
+	return exitOK
+}
+
+// failed reports an error of the run.
+func (c *command) failed(err error) int {
+	c.errorf("%v", err)
+	return exitFailed
+}
+
+// usage reports faults of the command line, each on a line, and where to
+// read on: not the whole help, in which the fault would go unseen.
+func (c *command) usage(sub string, err error) int {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		c.errorf("%s", line)
+	}
+	help := "caplake help"
+	if sub != "" {
+		help = "caplake " + sub + " --help"
+	}
+	fmt.Fprintf(c.stderr, "Run %q for usage.\n", help)
+	return exitUsage
+}
+
+func (c *command) errorf(format string, args ...any) {
+	fmt.Fprintf(c.stderr, "caplake: "+format+"\n", args...)
+}
+
+// parse parses flags, adding to the error of an unknown one the flag that was
+// probably meant. help says that help was asked for.
+func parse(fs *pflag.FlagSet, args []string) (help bool, err error) {
+	err = fs.Parse(args)
+	if errors.Is(err, pflag.ErrHelp) {
+		return true, nil
+	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		if name := unknown.GetSpecifiedName(); len(name) > 1 {
+			var names []string
+			fs.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+			if near := nearest(name, names); near != "" {
+				return false, fmt.Errorf("%w; did you mean --%s?", err, near)
+			}
+		}
+	}
+	return false, err
+}
+
+// nearest returns the candidate that is most like s, or "" where none is
+// near enough to be what was meant.
+func nearest(s string, candidates []string) string {
+	best, bestDistance := "", len(s)/3+2
+	for _, c := range candidates {
+		d := distance(s, c)
+		if strings.HasPrefix(c, s) {
+			d = min(d, 1)
+		}
+		if d < bestDistance {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+// distance is the Levenshtein distance of a and b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], slices.Min([]int{row[j] + 1, row[j+1] + 1, diagonal + cost})
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// timeout is a flag: a positive duration, or "never", which is negative.
+type timeout time.Duration
+
+func (t *timeout) String() string {
+	if *t < 0 {
+		return "never"
+	}
+	s := time.Duration(*t).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	return s
+}
+
+func (t *timeout) Set(s string) error {
+	if s == "never" {
+		*t = -1
+		return nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return errors.New(`want a duration such as 90s or 5m, or "never"`)
+	}
+	*t = timeout(d)
+	return nil
+}
+
+func (*timeout) Type() string { return "DURATION" }
+
+// size is a flag: a positive number of bytes, with a unit where wanted.
+type size int64
+
+// units of sizes. Decimal ones are taken and not printed.
+var units = [...]struct {
+	name string
+	n    int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {"B", 1}}
+
+func (v *size) String() string {
+	for _, u := range units[:3] {
+		if int64(*v)%u.n == 0 && *v != 0 {
+			return fmt.Sprintf("%d%s", int64(*v)/u.n, u.name)
+		}
+	}
+	return strconv.FormatInt(int64(*v), 10)
+}
+
+func (v *size) Set(s string) error {
+	number, factor := s, int64(1)
+	for _, u := range units {
+		if len(s) > len(u.name) && strings.EqualFold(s[len(s)-len(u.name):], u.name) {
+			number, factor = s[:len(s)-len(u.name)], u.n
+			break
+		}
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	if err != nil || n <= 0 || n > math.MaxInt64/factor {
+		return errors.New("want a positive number of bytes such as 64MiB")
+	}
+	*v = size(n * factor)
+	return nil
+}
+
+func (*size) Type() string { return "SIZE" }
+
+// count is a flag: a positive number.
+type count int
+
+func (v *count) String() string { return strconv.Itoa(int(*v)) }
+
+func (v *count) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n <= 0 {
+		return errors.New("want a positive number")
+	}
+	*v = count(n)
+	return nil
+}
+
+func (*count) Type() string { return "N" }
+
+// humanBytes returns n with three significant digits and a decimal unit, as
+// storage and networks count.
+func humanBytes(n int64) string {
+	if n < 1000 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	f := float64(n)
+	for _, unit := range []string{"kB", "MB", "GB", "TB", "PB", "EB"} {
+		f /= 1000
+		if f < 999.5 || unit == "EB" {
+			decimals := 2
+			switch {
+			case f >= 99.95:
+				decimals = 0
+			case f >= 9.995:
+				decimals = 1
+			}
+			return strconv.FormatFloat(f, 'f', decimals, 64) + " " + unit
+		}
+	}
+	return ""
+}
+
+// humanCount returns n in groups of three digits.
+func humanCount(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// humanDuration returns d as a person says it: milliseconds below a second,
+// tenths below a minute, whole seconds above.
+func humanDuration(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
