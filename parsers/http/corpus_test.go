@@ -110,119 +110,119 @@ func diff(a, b []string) (out []string) {
 	return out
 }
 
-// session is a flow's parser, or what is held until the protocol is known.
-type session struct {
+// connection is a TCP connection with its parser, or with what is held until
+// it is known to speak HTTP.
+type connection struct {
+	ends   [2]string
 	parser *Parser
-	calls  []func()
+	sides  [2]sequence
+	calls  []func() []Exchange
 	begun  [2][]byte
 	no     int // sides that are not HTTP, as bits
-	over   bool
+	known  bool
+	out    []string
 }
 
-// collector is a flows.Consumer that parses HTTP.
-type collector struct {
-	sessions []*session // by Flow.User[0]-1
-	out      []string
-	f        *flows.Flow
+// sequence puts one side's segments in order, as simply as can be: a hole is
+// given up when much is held behind it.
+type sequence struct {
+	begun bool
+	next  uint32
+	held  []segment
 }
 
-func (c *collector) Started(f *flows.Flow, p *flows.Packet) {
-	c.sessions = append(c.sessions, &session{parser: New(Config{})})
-	f.User[0] = uint64(len(c.sessions))
+type segment struct {
+	seq  uint32
+	at   flows.Stamp
+	data []byte
+	fin  bool
 }
 
-func (c *collector) session(f *flows.Flow) *session {
-	c.f = f
-	return c.sessions[f.User[0]-1]
+func (c *connection) segment(side flows.Side, g segment, syn bool) {
+	q := &c.sides[side]
+	if syn {
+		g.seq++
+	}
+	if !q.begun {
+		q.begun, q.next = true, g.seq
+	}
+	if len(g.data) > 0 || g.fin {
+		q.held = append(q.held, g)
+		slices.SortStableFunc(q.held, func(a, b segment) int { return int(int32(a.seq - b.seq)) })
+	}
+	c.deliver(side, 64)
 }
 
-func (c *collector) take(f *flows.Flow, m []Exchange) {
+// deliver feeds what is in order, and gives up holes while more than limit
+// segments are held.
+func (c *connection) deliver(side flows.Side, limit int) {
+	q := &c.sides[side]
+	for len(q.held) > 0 {
+		g := q.held[0]
+		hole := int32(g.seq - q.next)
+		if hole > 0 {
+			if len(q.held) <= limit {
+				return
+			}
+			c.call(func() []Exchange { return c.parser.Gap(nil, side, g.at, int64(hole)) })
+			q.next, hole = g.seq, 0
+		}
+		q.held = q.held[1:]
+		if fresh := g.data[min(len(g.data), int(-hole)):]; len(fresh) > 0 {
+			q.next += uint32(len(fresh))
+			c.call(func() []Exchange { return c.parser.Feed(nil, side, g.at, fresh) })
+			c.probe(side, fresh)
+		}
+		if g.fin {
+			c.call(func() []Exchange { return c.parser.Fin(nil, side, g.at) })
+		}
+	}
+}
+
+func (c *connection) call(f func() []Exchange) {
+	if c.known {
+		c.take(f())
+	} else if c.no != 3 {
+		c.calls = append(c.calls, f)
+	}
+}
+
+func (c *connection) probe(side flows.Side, data []byte) {
+	if c.known || c.no&(1<<side) != 0 {
+		return
+	}
+	c.begun[side] = append(c.begun[side], data...)
+	switch Probe(c.begun[side], side) {
+	case parsers.Yes:
+		c.known = true
+		for _, f := range c.calls {
+			c.take(f())
+		}
+	case parsers.No:
+		c.no |= 1 << side
+	}
+}
+
+func (c *connection) end() {
+	c.deliver(0, 0)
+	c.deliver(1, 0)
+	if c.known {
+		c.take(c.parser.End(nil))
+	}
+}
+
+func (c *connection) take(m []Exchange) {
 	for i := range m {
 		x := &m[i]
-		name := func(s flows.Side) string {
-			a, p := f.Src, f.SrcPort
-			if s == flows.Responder {
-				a, p = f.Dst, f.DstPort
-			}
-			return fmt.Sprintf("%s:%d", ip(a, f.Flags&flows.IPv6 != 0), p)
-		}
 		if x.HasRequest() {
-			c.out = append(c.out, fmt.Sprintf("%s %s %s %s", name(x.Client), x.Request.Method, x.Request.Target, x.Request.Host))
+			c.out = append(c.out, fmt.Sprintf("%s %s %s %s", c.ends[x.Client], x.Request.Method, x.Request.Target, x.Request.Host))
 		}
 		for _, code := range x.Informational {
-			c.out = append(c.out, fmt.Sprintf("%s %d", name(x.Client.Other()), code))
+			c.out = append(c.out, fmt.Sprintf("%s %d", c.ends[x.Client.Other()], code))
 		}
 		if x.HasResponse() {
-			c.out = append(c.out, fmt.Sprintf("%s %d", name(x.Client.Other()), x.Response.Status))
+			c.out = append(c.out, fmt.Sprintf("%s %d", c.ends[x.Client.Other()], x.Response.Status))
 		}
-	}
-}
-
-func ip(a flows.Addr, v6 bool) string {
-	if v6 {
-		return fmt.Sprint(gopacket.NewEndpoint(layers.EndpointIPv6, a[:]))
-	}
-	return fmt.Sprint(gopacket.NewEndpoint(layers.EndpointIPv4, a[12:]))
-}
-
-func (c *collector) Data(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte) {
-	s := c.session(f)
-	if s.over {
-		return
-	}
-	data = append([]byte(nil), data...)
-	call := func() { c.take(f, s.parser.Feed(nil, side, at, data)) }
-	if s.calls == nil && s.begun[0] == nil && s.begun[1] == nil || s.calls != nil {
-		s.calls = append(s.calls, call)
-		if s.no&(1<<side) != 0 {
-			return
-		}
-		s.begun[side] = append(s.begun[side], data...)
-		switch v := Probe(s.begun[side], side); {
-		case v == parsers.Yes:
-			for _, call := range s.calls {
-				call()
-			}
-			s.calls = nil
-		case v == parsers.No:
-			if s.no |= 1 << side; s.no == 3 {
-				s.over, s.calls = true, nil
-			}
-		}
-		return
-	}
-	call()
-}
-
-func (c *collector) other(f *flows.Flow, call func(s *session) []Exchange) {
-	s := c.session(f)
-	g := func() { c.take(f, call(s)) }
-	switch {
-	case s.over:
-	case s.calls != nil:
-		s.calls = append(s.calls, g)
-	default:
-		g()
-	}
-}
-
-func (c *collector) Gap(f *flows.Flow, side flows.Side, at flows.Stamp, n int64) {
-	c.other(f, func(s *session) []Exchange { return s.parser.Gap(nil, side, at, n) })
-}
-
-func (c *collector) Fin(f *flows.Flow, side flows.Side, at flows.Stamp) {
-	c.other(f, func(s *session) []Exchange { return s.parser.Fin(nil, side, at) })
-}
-
-func (c *collector) Rst(f *flows.Flow, side flows.Side, at flows.Stamp) {
-	c.other(f, func(s *session) []Exchange { return s.parser.Rst(nil, side, at) })
-}
-
-func (c *collector) Datagram(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte) {}
-
-func (c *collector) Ended(f *flows.Flow) {
-	if s := c.session(f); s.calls == nil {
-		c.take(f, s.parser.End(nil))
 	}
 }
 
@@ -247,56 +247,42 @@ func messages(path string) ([]string, error) {
 		}
 		src, link = r, r.LinkType
 	}
-	c := &collector{}
-	t := flows.NewTracker(flows.Config{}, c)
+	live := map[[2]string]*connection{}
+	var all []*connection
 	for n := uint64(1); ; n++ {
 		data, ci, err := src.ReadPacketData()
 		if err != nil {
 			break
 		}
-		pk := gopacket.NewPacket(data, link(), gopacket.NoCopy)
-		var p flows.Packet
-		for _, l := range pk.Layers() {
+		var from, to string
+		for _, l := range gopacket.NewPacket(data, link(), gopacket.NoCopy).Layers() {
 			switch l := l.(type) {
 			case *layers.IPv4:
-				p = flows.Packet{}
-				p.Src, p.Dst = flows.Addr{10: 0xff, 11: 0xff}, flows.Addr{10: 0xff, 11: 0xff}
-				copy(p.Src[12:], l.SrcIP.To4())
-				copy(p.Dst[12:], l.DstIP.To4())
-				p.PayloadLen = uint32(max(0, int(l.Length)-4*int(l.IHL)))
+				from, to = l.SrcIP.String(), l.DstIP.String()
 			case *layers.IPv6:
-				p = flows.Packet{Flags: flows.IPv6}
-				copy(p.Src[:], l.SrcIP.To16())
-				copy(p.Dst[:], l.DstIP.To16())
-				p.PayloadLen = uint32(l.Length)
+				from, to = l.SrcIP.String(), l.DstIP.String()
 			case *layers.TCP:
-				p.Proto = flows.ProtoTCP
-				p.SrcPort, p.DstPort, p.Seq, p.Ack = uint16(l.SrcPort), uint16(l.DstPort), l.Seq, l.Ack
-				for i, b := range []bool{l.FIN, l.SYN, l.RST, l.PSH, l.ACK, l.URG} {
-					if b {
-						p.TCPFlags |= 1 << i
-					}
+				a, b := fmt.Sprintf("%s:%d", from, l.SrcPort), fmt.Sprintf("%s:%d", to, l.DstPort)
+				c, side := live[[2]string{a, b}], flows.Initiator
+				if o := live[[2]string{b, a}]; o != nil {
+					c, side = o, flows.Responder
 				}
-				p.Flags |= flows.HasPorts
-				p.PayloadLen = uint32(max(0, int(p.PayloadLen)-4*int(l.DataOffset)))
-				p.PayloadCaptured = min(p.PayloadLen, uint32(len(l.Payload)))
-				p.Payload = uint32(len(l.Contents))
-				data = append(l.Contents[:len(l.Contents):len(l.Contents)], l.Payload...)
+				if c == nil || l.SYN && !l.ACK && c.sides[side].begun && l.Seq+1 != c.sides[side].next {
+					delete(live, [2]string{b, a})
+					c, side = &connection{ends: [2]string{a, b}, parser: New(Config{})}, flows.Initiator
+					live[[2]string{a, b}] = c
+					all = append(all, c)
+				}
+				at := flows.Stamp{Time: ci.Timestamp.UnixNano(), Pos: flows.NewPosition(1, n)}
+				c.segment(side, segment{seq: l.Seq, at: at, data: slices.Clone(l.Payload), fin: l.FIN}, l.SYN)
 			}
 		}
-		if p.Proto != flows.ProtoTCP {
-			continue
-		}
-		p.Hash = flows.Hash(&p.Src, &p.Dst, p.SrcPort, p.DstPort, p.Proto)
-		p.Time, p.Pos = ci.Timestamp.UnixNano(), flows.NewPosition(1, n)
-		if p.PayloadCaptured < p.PayloadLen {
-			p.Flags |= flows.PayloadCut
-		}
-		t.Add(&p, data)
 	}
-	for _, f := range t.Live(nil) {
-		t.Finish(f, flows.EndOfInput)
+	var out []string
+	for _, c := range all {
+		c.end()
+		out = append(out, c.out...)
 	}
-	slices.Sort(c.out)
-	return c.out, nil
+	slices.Sort(out)
+	return out, nil
 }

@@ -231,6 +231,9 @@ func (p *Parser) endRequestHead(dst []Exchange, s *stream) []Exchange {
 	if len(x.Host) == 0 {
 		if connect {
 			x.Host = x.Target
+			if i := bytes.IndexByte(x.Host, ' '); i >= 0 {
+				x.Host = x.Host[:i]
+			}
 		} else {
 			x.Host = authority(x.Target)
 		}

@@ -76,23 +76,24 @@ func parseStatusLine(line []byte) (r statusLine, ok bool) {
 	switch {
 	case len(line) > 4 && string(line[:4]) == "ICY ":
 		rest = line[4:]
-	case len(line) >= 8 && string(line[:5]) == "HTTP/" && isDigit(line[5]) && line[6] == '.' && isDigit(line[7]):
-		r.version = Version(line[5]-'0')<<4 | Version(line[7]-'0')
-		if line[5] > '1' {
-			r.malformed |= BadVersion
-		}
-		rest = line[8:]
 	case len(line) > 5 && string(line[:5]) == "HTTP/":
-		r.malformed |= BadVersion
-		if rest = line[5:]; bytes.IndexByte(rest, ' ') < 0 {
+		i := bytes.IndexAny(line, " \t\r")
+		ver := line[5:]
+		if i >= 0 {
+			ver, rest = line[5:i], line[i+1:]
+		}
+		if len(ver) == 3 && isDigit(ver[0]) && ver[1] == '.' && isDigit(ver[2]) {
+			r.version = Version(ver[0]-'0')<<4 | Version(ver[2]-'0')
+		} else if i < 0 {
 			return r, false
 		}
-		rest = rest[bytes.IndexByte(rest, ' '):]
+		if r.version == 0 || r.version >= 0x20 {
+			r.malformed |= BadVersion
+		}
 	default:
 		return r, false
 	}
-	rest = trimOWS(rest)
-	if len(rest) >= 3 && isDigit(rest[0]) && isDigit(rest[1]) && isDigit(rest[2]) && (len(rest) == 3 || !isDigit(rest[3])) {
+	if rest = trimOWS(bytes.TrimLeft(rest, " \t\r")); len(rest) >= 3 && isDigit(rest[0]) && isDigit(rest[1]) && isDigit(rest[2]) && (len(rest) == 3 || !isDigit(rest[3])) {
 		r.status = int(rest[0]-'0')*100 + int(rest[1]-'0')*10 + int(rest[2]-'0')
 		r.reason = trimOWS(rest[3:])
 	} else {
@@ -314,8 +315,9 @@ func (s *stream) contentLength(m *Message, v []byte) {
 
 // coding takes a Transfer-Encoding value; only its last coding frames.
 func (s *stream) coding(v []byte) {
+	several := s.transfer != plain
 	if i := bytes.LastIndexByte(v, ','); i >= 0 {
-		v = v[i+1:]
+		v, several = v[i+1:], true
 	}
 	if i := bytes.IndexByte(v, ';'); i >= 0 {
 		v = v[:i]
@@ -323,8 +325,8 @@ func (s *stream) coding(v []byte) {
 	switch v = trimOWS(v); {
 	case eqFold(v, "chunked"):
 		s.transfer = chunked
-	case eqFold(v, "identity") || len(v) == 0:
-		// RFC 2616's name for no coding at all
+	case len(v) == 0 || eqFold(v, "identity") && !several:
+		// RFC 2616's name for no coding at all: nothing, unless behind another
 	default:
 		s.transfer = otherCoding
 	}

@@ -331,6 +331,16 @@ rest "" ""
 	}, `1 complete !bad_status_line [1-2] | GET /a 1-1 v1.1 head=28 host=h | 0 20 OK 2-2 v1.1 head=37 cl=0
 2 complete !bad_version [1-2] | GET /a 1-1 v1.1 head=28 host=h | 200 OK 2-2 v head=36 cl=0
 `},
+	{"versions and spaces of status lines", Config{}, []step{
+		c(get + get + get), s("HTTP/1.01 200 ok\r\nContent-Length: 0\r\n\r\n" + "HTTP/1.1 \t201 ok\r\nContent-Length: 0\r\n\r\n" + "HTTP/1.1\r 202 ok\r\nContent-Length: 0\r\n\r\n"),
+	}, `1 complete !bad_version [1-2] | GET /a 1-1 v1.1 head=28 host=h | 200 ok 2-2 v head=39 cl=0
+2 complete [1-2] | GET /a 1-1 v1.1 head=28 host=h | 201 ok 2-2 v1.1 head=39 cl=0
+3 complete [1-2] | GET /a 1-1 v1.1 head=28 host=h | 202 ok 2-2 v1.1 head=39 cl=0
+`},
+	{"identity behind chunked", Config{}, []step{c("POST / HTTP/1.0\r\nTransfer-Encoding: chunked, identity\r\n\r\n" + get)},
+		`1 no_response !bad_transfer_encoding [1-1] | POST / 1-1 v1.0 head=57 te=chunked, identity
+2 no_response [1-1] | GET /a 1-1 v1.1 head=28 host=h
+`},
 	{"shoutcast", Config{}, []step{c("GET / HTTP/1.0\r\n\r\n"), s("ICY 200 OK\r\nicy-br:128\r\n\r\nmmm"), fin(sv)},
 		`1 complete [1-2] | GET / 1-1 v1.0 head=18 | 200 OK 2-2 v head=26 body=3
 `},
