@@ -16,7 +16,6 @@ type Flow struct {
 	SrcMAC, DstMAC   [6]byte     // of the first packet, turned to the flow's direction
 	State            ConnState
 	End              EndReason
-	NHistory         uint8
 	Quote            uint64 // ICMP error: hash of the quoted packet's tuple and direction
 	hash             uint64
 	tie              uint32 // flows of the same tuple and first time that came before
@@ -27,13 +26,11 @@ type Flow struct {
 
 	Sides [2]SideStats
 
-	ICMPErrors       uint32 // ICMP errors that quoted a packet of this flow
-	ICMPErrorType    uint8  // type and code of the last of them
-	ICMPErrorCode    uint8
-	HistoryBuf       [22]byte // the first NHistory letters
-	SYNTime          int64    // handshake: SYN, SYN-ACK and its ACK, where seen (0: not)
-	SYNACKTime       int64
-	HandshakeACKTime int64
+	ICMPErrors    uint32 // ICMP errors that quoted a packet of this flow
+	ICMPErrorType uint8  // type and code of the last of them
+	ICMPErrorCode uint8
+	NHistory      uint8
+	HistoryBuf    [32]byte // Zeek's history: the first NHistory letters
 
 	// User is for the consumer. The tracker keeps it and never reads it.
 	User [3]uint64
@@ -52,18 +49,26 @@ type SideStats struct {
 	SizeSumSquares   float64
 	FirstTime        int64 // of this side's first and latest packet
 	LastTime         int64
-	IATMin, IATMax   int64 // nanoseconds between packets of this side in capture order; valid from the second packet on
-	IATSumSquares    float64
-	IATSum           int64 //
+	IATMin, IATMax   int64   // nanoseconds between packets of this side in capture order; valid from the second packet on
+	IATSumSquares    float64 // the sum is LastTime - FirstTime
 
-	FirstPayload   [16]byte // the first bytes of the first non-empty payload
-	NFirstPayload  uint8
 	TTLMin, TTLMax uint8
 	TOS            uint8  // of the side's first packet; DSCP is its upper six bits
 	Fragments      uint64 // IP fragments that this side's datagrams were put together from
 	BadChecksums   uint64 // transport checksums; IPv4 header checksums too
+}
 
-	TCP TCPStats
+// TCP is what is known of a TCP flow beyond what Flow has for all protocols. It is
+// kept apart because most flows of a busy network are not TCP.
+type TCP struct {
+	Sides [2]TCPStats
+
+	SYNTime          int64 // handshake: SYN, SYN-ACK and its ACK, where seen (0: not)
+	SYNACKTime       int64
+	HandshakeACKTime int64
+
+	streams [2]stream
+	next    uint32 // free list
 }
 
 // TCPStats are of one side of a TCP flow.

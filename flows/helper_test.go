@@ -9,6 +9,7 @@ import (
 type log struct {
 	lines []string
 	ended []Flow
+	tcp   []TCP
 	data  [2][]byte // bytes delivered; a gap is that many 0xff… marks in gaps
 	gaps  [2][]gapAt
 	keep  bool
@@ -36,9 +37,12 @@ func (l *log) Rst(f *Flow, side Side, at Stamp) { l.add("rst %d", side) }
 func (l *log) Datagram(f *Flow, side Side, at Stamp, data []byte) {
 	l.add("datagram %d %q", side, data)
 }
-func (l *log) Ended(f *Flow) {
+func (l *log) Ended(f *Flow, tcp *TCP) {
 	l.add("end %s %s %s", f.End, f.State, f.History())
 	l.ended = append(l.ended, *f)
+	if tcp != nil {
+		l.tcp = append(l.tcp, *tcp)
+	}
 }
 
 func (l *log) String() string { return strings.Join(l.lines, "\n") }

@@ -28,9 +28,8 @@ type stream struct {
 	hasISN        bool
 	hasFin        bool
 	finTold       bool
-	hasAck        bool   // ack and firstAck are valid
-	holeAcked     bool   // holeSince is valid: the hole at next lies below the peer's ack
-	noted         uint32 // history letters, bit 0 is 'a'
+	hasAck        bool // ack and firstAck are valid
+	holeAcked     bool // holeSince is valid: the hole at next lies below the peer's ack
 	isn           uint32
 	first         uint32 // sequence number of the first byte seen or expected
 	next          uint32 // sequence number of the next byte to hand on
@@ -56,19 +55,19 @@ type heldSegment struct {
 const maxAhead = 1 << 30
 
 // bytes takes n bytes at seq, of which data was captured.
-func (t *Tracker) bytes(f *Flow, side Side, at Stamp, seq, n uint32, data []byte) {
-	st, stats := &f.streams[side], &f.Sides[side].TCP
+func (t *Tracker) bytes(f *Flow, x *TCP, side Side, at Stamp, seq, n uint32, data []byte) {
+	st, stats := &x.streams[side], &x.Sides[side]
 	d := int32(seq - st.next)
 	if d == 0 && st.heldRef == 0 { // as nearly always
 		st.next += n
-		t.deliver(f, side, at, n, data)
+		t.deliver(f, x, side, at, n, data)
 		return
 	}
 	if d > maxAhead || d < -maxAhead {
 		stats.OutOfOrder++
-		if peer := &f.streams[side.Other()]; d > 0 && peer.hasAck && int32(peer.ack-seq) >= 0 {
-			t.giveUp(f, side, at, seq) // that much was lost: the peer is already there
-			t.bytes(f, side, at, seq, n, data)
+		if peer := &x.streams[side.Other()]; d > 0 && peer.hasAck && int32(peer.ack-seq) >= 0 {
+			t.giveUp(f, x, side, at, seq) // that much was lost: the peer is already there
+			t.bytes(f, x, side, at, seq, n, data)
 		}
 		return
 	}
@@ -88,10 +87,10 @@ func (t *Tracker) bytes(f *Flow, side Side, at Stamp, seq, n uint32, data []byte
 	}
 	if d == 0 && st.heldRef == 0 {
 		st.next += n
-		t.deliver(f, side, at, n, data)
+		t.deliver(f, x, side, at, n, data)
 		return
 	}
-	if !t.hold(f, side, at, seq, n, data) {
+	if !t.hold(f, x, side, at, seq, n, data) {
 		stats.Retransmits++
 		f.hist(side, 't', stats.Retransmits)
 	}
@@ -99,14 +98,14 @@ func (t *Tracker) bytes(f *Flow, side Side, at Stamp, seq, n uint32, data []byte
 
 // deliver hands n bytes, of which data was captured, to the consumer. next is
 // already behind them.
-func (t *Tracker) deliver(f *Flow, side Side, at Stamp, n uint32, data []byte) {
+func (t *Tracker) deliver(f *Flow, x *TCP, side Side, at Stamp, n uint32, data []byte) {
 	if uint32(len(data)) < n {
-		stats := &f.Sides[side].TCP
+		stats := &x.Sides[side]
 		stats.Gaps++
 		stats.GapBytes += uint64(n) - uint64(len(data))
 		f.hist(side, 'g', stats.Gaps)
 	}
-	if f.ignore || f.streams[side].finTold {
+	if f.ignore || x.streams[side].finTold {
 		return
 	}
 	if len(data) > 0 {
@@ -119,8 +118,8 @@ func (t *Tracker) deliver(f *Flow, side Side, at Stamp, n uint32, data []byte) {
 
 // hold keeps those of the n bytes at seq that are not yet held, and reports
 // whether there were any.
-func (t *Tracker) hold(f *Flow, side Side, at Stamp, seq, n uint32, data []byte) bool {
-	st, stats := &f.streams[side], &f.Sides[side].TCP
+func (t *Tracker) hold(f *Flow, x *TCP, side Side, at Stamp, seq, n uint32, data []byte) bool {
+	st, stats := &x.streams[side], &x.Sides[side]
 	list := t.pool.list(st)
 	end := seq + n
 	// i is the first held segment that ends behind seq.
@@ -180,15 +179,15 @@ func cut(b []byte, off, n uint32) []byte {
 
 // advance hands on what is held at next, tells of a FIN that is reached, and
 // keeps the bounds.
-func (t *Tracker) advance(f *Flow, side Side, at Stamp) {
-	st := &f.streams[side]
+func (t *Tracker) advance(f *Flow, x *TCP, side Side, at Stamp) {
+	st := &x.streams[side]
 	if st.heldRef != 0 {
-		t.drain(f, side)
+		t.drain(f, x, side)
 		for st.heldRef != 0 && (int(st.held) > t.cfg.MaxHeldPerSide || t.pool.bytes > t.cfg.MaxHeld ||
 			len(*t.pool.list(st)) > t.cfg.MaxHeldSegments) {
 			t.Stats.HeldLimitHits++
-			t.giveUp(f, side, at, (*t.pool.list(st))[0].seq)
-			t.drain(f, side)
+			t.giveUp(f, x, side, at, (*t.pool.list(st))[0].seq)
+			t.drain(f, x, side)
 		}
 		t.Stats.PeakHeld = max(t.Stats.PeakHeld, t.pool.bytes)
 	}
@@ -201,8 +200,8 @@ func (t *Tracker) advance(f *Flow, side Side, at Stamp) {
 }
 
 // drain hands on the held segments that begin at next.
-func (t *Tracker) drain(f *Flow, side Side) {
-	st := &f.streams[side]
+func (t *Tracker) drain(f *Flow, x *TCP, side Side) {
+	st := &x.streams[side]
 	list := t.pool.list(st)
 	k := 0
 	for k < len(*list) && (*list)[k].seq == st.next {
@@ -215,7 +214,7 @@ func (t *Tracker) drain(f *Flow, side Side) {
 		if f.ignore && buf == nil {
 			continue // counted as it came; whether it was cut does not matter any more
 		}
-		t.deliver(f, side, h.at, h.n, buf)
+		t.deliver(f, x, side, h.at, h.n, buf)
 		t.pool.free(buf)
 		h.buf = nil
 	}
@@ -228,8 +227,8 @@ func (t *Tracker) drain(f *Flow, side Side) {
 }
 
 // giveUp declares that the bytes from next up to seq will not come.
-func (t *Tracker) giveUp(f *Flow, side Side, at Stamp, seq uint32) {
-	st, stats := &f.streams[side], &f.Sides[side].TCP
+func (t *Tracker) giveUp(f *Flow, x *TCP, side Side, at Stamp, seq uint32) {
+	st, stats := &x.streams[side], &x.Sides[side]
 	n := seq - st.next
 	st.next = seq
 	st.holeAcked = false
@@ -243,8 +242,8 @@ func (t *Tracker) giveUp(f *Flow, side Side, at Stamp, seq uint32) {
 
 // acknowledged looks at the hole of side after its peer acknowledged bytes: a
 // packet of the peer arrived at at.
-func (t *Tracker) acknowledged(f *Flow, side Side, at Stamp) {
-	st, peer := &f.streams[side], &f.streams[side.Other()]
+func (t *Tracker) acknowledged(f *Flow, x *TCP, side Side, at Stamp) {
+	st, peer := &x.streams[side], &x.streams[side.Other()]
 	if !st.begun {
 		// The peer acknowledges bytes of a side of which nothing was seen. Where
 		// its bytes would begin is known, but not what they were: a capture of one side.
@@ -276,27 +275,27 @@ func (t *Tracker) acknowledged(f *Flow, side Side, at Stamp) {
 			// acknowledged number may be that of a FIN not captured. Data will tell.
 			return
 		}
-		t.giveUp(f, side, at, to)
+		t.giveUp(f, x, side, at, to)
 		if st.heldRef != 0 {
-			t.drain(f, side)
+			t.drain(f, x, side)
 		}
-		t.advance(f, side, at)
+		t.advance(f, x, side, at)
 	}
 }
 
 // flush gives up all holes of side and hands on what is held: nothing more
 // will come.
-func (t *Tracker) flush(f *Flow, side Side) {
-	st := &f.streams[side]
+func (t *Tracker) flush(f *Flow, x *TCP, side Side) {
+	st := &x.streams[side]
 	for st.heldRef != 0 {
 		list := *t.pool.list(st)
 		h := &list[0]
-		t.giveUp(f, side, h.at, h.seq)
-		t.drain(f, side)
+		t.giveUp(f, x, side, h.at, h.seq)
+		t.drain(f, x, side)
 	}
 	if st.hasFin && !st.finTold {
 		if d := int32(st.finSeq - st.next); st.begun && d > 0 && d < maxAhead {
-			t.giveUp(f, side, st.finAt, st.finSeq)
+			t.giveUp(f, x, side, st.finAt, st.finSeq)
 		}
 		st.finTold = true
 		if !f.ignore {

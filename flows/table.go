@@ -106,6 +106,38 @@ func (s *slab) release(f *Flow, ref uint32) {
 	s.free = ref
 }
 
+// tcpSlab holds what only TCP flows need, in the same way.
+type tcpSlab struct {
+	chunks [][]TCP
+	free   uint32 // chained by TCP.next
+	used   uint32
+}
+
+func (s *tcpSlab) at(ref uint32) *TCP {
+	return &s.chunks[(ref-1)/slabChunk][(ref-1)%slabChunk]
+}
+
+func (s *tcpSlab) alloc() uint32 {
+	if ref := s.free; ref != 0 {
+		x := s.at(ref)
+		s.free = x.next
+		x.next = 0
+		return ref
+	}
+	if int(s.used) == len(s.chunks)*slabChunk {
+		s.chunks = append(s.chunks, make([]TCP, slabChunk))
+	}
+	s.used++
+	return s.used
+}
+
+func (s *tcpSlab) release(ref uint32) {
+	x := s.at(ref)
+	*x = TCP{}
+	x.next = s.free
+	s.free = ref
+}
+
 // wheel sorts flows by the second in which they expire, so that a sweep
 // looks only at those that may have. A flow that was active since it was put
 // in is moved on when its second comes.

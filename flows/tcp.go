@@ -18,13 +18,13 @@ const (
 
 // closed reports whether nothing but late packets can come: both ends have
 // ended their side, or one has reset the flow.
-func (f *Flow) closed() bool {
-	a, b := f.streams[0].state, f.streams[1].state
+func (x *TCP) closed() bool {
+	a, b := x.streams[0].state, x.streams[1].state
 	return a == epReset || b == epReset || a == epClosed && b == epClosed
 }
 
-func (f *Flow) closeReason() EndReason {
-	a, b := f.streams[0].state, f.streams[1].state
+func (x *TCP) closeReason() EndReason {
+	a, b := x.streams[0].state, x.streams[1].state
 	switch {
 	case a == epReset || b == epReset:
 		return EndRST
@@ -38,10 +38,10 @@ func (f *Flow) closeReason() EndReason {
 // tuple: this one is closed, or the side began with another sequence number.
 // A client that was refused, or reset a leftover of the flow before, tries again with the
 // same number.
-func (f *Flow) reusedBy(side Side, p *Packet) bool {
-	st, peer := &f.streams[side], &f.streams[side.Other()]
+func (x *TCP) reusedBy(side Side, p *Packet) bool {
+	st, peer := &x.streams[side], &x.streams[side.Other()]
 	switch {
-	case f.closed():
+	case x.closed():
 		return true
 	case st.hasISN:
 		return st.isn != p.Seq
@@ -55,33 +55,33 @@ func (f *Flow) reusedBy(side Side, p *Packet) bool {
 	return false
 }
 
-// connState returns Zeek's conn_state.
+// connState returns Zeek's conn_state of a flow that is not TCP.
 func (f *Flow) connState() ConnState {
-	switch f.Proto {
-	case ProtoTCP:
-	case ProtoUDP:
-		switch {
-		case f.Sides[1].Packets == 0:
-			return S0
-		case f.Sides[0].Packets == 0:
-			return SHR
-		}
-		return SF
-	default:
+	switch {
+	case f.Proto != ProtoUDP:
 		return OTH
+	case f.Sides[1].Packets == 0:
+		return S0
+	case f.Sides[0].Packets == 0:
+		return SHR
 	}
-	o, r := f.streams[0].state, f.streams[1].state
+	return SF
+}
+
+// connState returns Zeek's conn_state.
+func (x *TCP) connState() ConnState {
+	o, r := x.streams[0].state, x.streams[1].state
 	switch {
 	case r == epReset:
 		switch {
-		case o == epSYNSent, o == epReset && f.streams[0].before == epSYNSent:
+		case o == epSYNSent, o == epReset && x.streams[0].before == epSYNSent:
 			return REJ
 		case o == epInactive:
 			return RSTRH
 		}
 		return RSTR
 	case o == epReset:
-		if r == epInactive && f.streams[0].before == epSYNSent {
+		if r == epInactive && x.streams[0].before == epSYNSent {
 			return RSTOS0
 		}
 		return RSTO
@@ -107,10 +107,11 @@ func (f *Flow) connState() ConnState {
 
 // segment takes a TCP packet: state and history, then its bytes.
 func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
+	x := t.tcps.at(f.tcp)
 	var (
-		st    = &f.streams[side]
-		peer  = &f.streams[side.Other()]
-		stats = &f.Sides[side].TCP
+		st    = &x.streams[side]
+		peer  = &x.streams[side.Other()]
+		stats = &x.Sides[side]
 		at    = Stamp{p.Time, p.Pos}
 		fl    = p.TCPFlags
 	)
@@ -128,9 +129,9 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 		f.hist(side, 'w', uint64(stats.ZeroWindows))
 	}
 
-	wasClosed := f.closed()
+	wasClosed := x.closed()
 	if fl&SYN != 0 {
-		t.synPacket(f, side, p, data)
+		t.synPacket(f, x, side, p, data)
 	} else if st.state == epInactive && fl&(FIN|RST) == 0 {
 		st.state = epPartial
 	}
@@ -141,9 +142,9 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 		} else if int32(p.Ack-st.ack) > 0 {
 			st.ack = p.Ack
 		}
-		if f.SYNACKTime != 0 && f.HandshakeACKTime == 0 && side == Initiator && fl&(SYN|RST) == 0 &&
+		if x.SYNACKTime != 0 && x.HandshakeACKTime == 0 && side == Initiator && fl&(SYN|RST) == 0 &&
 			peer.hasISN && p.Ack == peer.isn+1 {
-			f.HandshakeACKTime = p.Time
+			x.HandshakeACKTime = p.Time
 		}
 	}
 
@@ -169,7 +170,7 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 	}
 	if n > 0 {
 		captured := min(p.PayloadCaptured, n)
-		t.bytes(f, side, at, seq, n, data[p.Payload:p.Payload+captured])
+		t.bytes(f, x, side, at, seq, n, data[p.Payload:p.Payload+captured])
 	}
 	if fl&FIN != 0 && fl&RST == 0 {
 		f.hist(side, 'f', 0)
@@ -180,34 +181,34 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 			st.hasFin, st.finSeq, st.finAt = true, seq+n, at
 		}
 	}
-	t.advance(f, side, at)
+	t.advance(f, x, side, at)
 	if st.heldRef != 0 {
-		t.acknowledged(f, side, at)
+		t.acknowledged(f, x, side, at)
 	}
 	if fl&ACK != 0 {
-		t.acknowledged(f, side.Other(), at)
+		t.acknowledged(f, x, side.Other(), at)
 	}
 	if fl&RST != 0 && fl&SYN == 0 {
 		f.hist(side, 'r', 0)
 		if st.state != epReset {
 			st.before, st.state = st.state, epReset
 			if !f.ignore {
-				t.flush(f, side)
-				t.flush(f, side.Other())
+				t.flush(f, x, side)
+				t.flush(f, x, side.Other())
 				t.consumer.Rst(f, side, at)
 			}
 		}
 	}
-	if !wasClosed && f.closed() && t.cfg.CloseLinger != never {
+	if !wasClosed && x.closed() && t.cfg.CloseLinger != never {
 		t.wheel.remove(f, &t.slab)
 		t.wheel.add(f, f.ref, t.deadline(f), &t.slab)
 	}
 }
 
 // synPacket takes what is particular to a packet with SYN.
-func (t *Tracker) synPacket(f *Flow, side Side, p *Packet, data []byte) {
-	st, peer := &f.streams[side], &f.streams[side.Other()]
-	stats := &f.Sides[side].TCP
+func (t *Tracker) synPacket(f *Flow, x *TCP, side Side, p *Packet, data []byte) {
+	st, peer := &x.streams[side], &x.streams[side.Other()]
+	stats := &x.Sides[side]
 	switch fl := p.TCPFlags; {
 	case fl&RST != 0:
 		f.hist(side, 'i', 0)
@@ -227,8 +228,8 @@ func (t *Tracker) synPacket(f *Flow, side Side, p *Packet, data []byte) {
 	if p.TCPFlags&ACK == 0 {
 		if st.state == epInactive || st.state == epPartial {
 			st.state = epSYNSent
-			if f.SYNTime == 0 && side == Initiator {
-				f.SYNTime = p.Time
+			if x.SYNTime == 0 && side == Initiator {
+				x.SYNTime = p.Time
 			}
 			if peer.state == epSYNACKSent { // captured before the SYN that it answers
 				st.state, peer.state = epEstablished, epEstablished
@@ -236,8 +237,8 @@ func (t *Tracker) synPacket(f *Flow, side Side, p *Packet, data []byte) {
 		}
 		return
 	}
-	if side == Responder && f.SYNACKTime == 0 {
-		f.SYNACKTime = p.Time
+	if side == Responder && x.SYNACKTime == 0 {
+		x.SYNACKTime = p.Time
 	}
 	switch {
 	case peer.state == epSYNSent || peer.state == epEstablished:

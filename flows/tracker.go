@@ -76,8 +76,9 @@ type Consumer interface {
 	Rst(f *Flow, side Side, at Stamp)
 	// Datagram is the captured payload of a UDP packet.
 	Datagram(f *Flow, side Side, at Stamp, data []byte)
-	// Ended ends a flow; f is complete and f.End says why.
-	Ended(f *Flow)
+	// Ended ends a flow; f is complete and f.End says why. tcp is nil but for
+	// TCP flows.
+	Ended(f *Flow, tcp *TCP)
 }
 
 // Stats counts what a Tracker did that no flow tells.
@@ -95,6 +96,7 @@ type Tracker struct {
 	consumer Consumer
 	table    table
 	slab     slab
+	tcps     tcpSlab
 	wheel    wheel
 	pool     segmentPool
 	Stats    Stats
@@ -113,8 +115,9 @@ type private struct {
 	next, prev uint32 // wheel list or free list
 	slot       uint16
 	live       bool
-	ignore     bool // the consumer wants no more bytes
-	streams    [2]stream
+	ignore     bool      // the consumer wants no more bytes
+	noted      [2]uint32 // history letters by side, bit 0 is 'a'
+	tcp        uint32    // reference of its TCP
 }
 
 // Ignore says that the consumer wants no more of the flow's bytes: the tracker
@@ -142,7 +145,7 @@ func (t *Tracker) Add(p *Packet, data []byte) {
 		}
 		t.consumer.Started(f, p)
 	}
-	t.count(f, side, p, data)
+	t.count(f, side, p)
 	switch p.Proto {
 	case ProtoTCP:
 		t.segment(f, side, p, data)
@@ -221,10 +224,11 @@ func satAdd(a, b int64) int64 {
 func (t *Tracker) idle(f *Flow) int64 {
 	switch f.Proto {
 	case ProtoTCP:
+		x := t.tcps.at(f.tcp)
 		switch {
-		case f.closed():
+		case x.closed():
 			return t.cfg.CloseLinger
-		case f.streams[0].state == epSYNSent && f.streams[1].state == epInactive:
+		case x.streams[0].state == epSYNSent && x.streams[1].state == epInactive:
 			return min(t.cfg.Attempt, t.cfg.TCPIdle)
 		}
 		return t.cfg.TCPIdle
@@ -244,7 +248,7 @@ func (t *Tracker) endsBefore(f *Flow, side Side, p *Packet) EndReason {
 	if t.cfg.Active != never && p.Time > satAdd(f.First.Time, t.cfg.Active) {
 		return EndActiveTimeout
 	}
-	if p.Proto == ProtoTCP && p.TCPFlags&(SYN|ACK|RST|FIN) == SYN && f.reusedBy(side, p) {
+	if p.Proto == ProtoTCP && p.TCPFlags&(SYN|ACK|RST|FIN) == SYN && t.tcps.at(f.tcp).reusedBy(side, p) {
 		return EndTupleReuse
 	}
 	return EndNone
@@ -265,10 +269,13 @@ func (t *Tracker) start(p *Packet, data []byte) (*Flow, Side) {
 	f.Flags = p.Flags & (IPv6 | HasPorts | HasEthernet | HasVLAN | HasInnerVLAN | ICMPError)
 	f.VLAN, f.InnerVLAN = p.VLAN, p.InnerVLAN
 	side := Initiator
-	if p.Proto == ProtoTCP && p.TCPFlags&SYN != 0 {
-		f.Basis = BySYN
-		if p.TCPFlags&ACK != 0 {
-			f.Basis, side = BySYNACK, Responder
+	if p.Proto == ProtoTCP {
+		f.tcp = t.tcps.alloc()
+		if p.TCPFlags&SYN != 0 {
+			f.Basis = BySYN
+			if p.TCPFlags&ACK != 0 {
+				f.Basis, side = BySYNACK, Responder
+			}
 		}
 	}
 	var macs [2][6]byte
@@ -323,7 +330,7 @@ func (t *Tracker) evictTail(ref uint32) {
 }
 
 // count adds p to what f and its side count for every protocol.
-func (t *Tracker) count(f *Flow, side Side, p *Packet, data []byte) {
+func (t *Tracker) count(f *Flow, side Side, p *Packet) {
 	f.Last = Stamp{p.Time, p.Pos}
 	if p.Time > f.LastTime {
 		f.LastTime = p.Time
@@ -339,7 +346,6 @@ func (t *Tracker) count(f *Flow, side Side, p *Packet, data []byte) {
 		} else {
 			s.IATMin, s.IATMax = min(s.IATMin, d), max(s.IATMax, d)
 		}
-		s.IATSum += d
 		s.IATSumSquares += float64(d) * float64(d)
 		s.TTLMin, s.TTLMax = min(s.TTLMin, p.TTL), max(s.TTLMax, p.TTL)
 		s.SizeMin, s.SizeMax = min(s.SizeMin, p.IPLen), max(s.SizeMax, p.IPLen)
@@ -355,9 +361,6 @@ func (t *Tracker) count(f *Flow, side Side, p *Packet, data []byte) {
 		s.BadChecksums++
 		f.hist(side, 'c', s.BadChecksums)
 	}
-	if s.NFirstPayload == 0 && p.PayloadCaptured > 0 {
-		s.NFirstPayload = uint8(copy(s.FirstPayload[:], data[p.Payload:p.Payload+p.PayloadCaptured]))
-	}
 }
 
 // hist appends a letter of Zeek's history: upper case for the initiator. With
@@ -366,10 +369,10 @@ func (t *Tracker) count(f *Flow, side Side, p *Packet, data []byte) {
 func (f *Flow) hist(side Side, letter byte, n uint64) {
 	if n == 0 {
 		bit := uint32(1) << (letter - 'a')
-		if f.streams[side].noted&bit != 0 {
+		if f.noted[side]&bit != 0 {
 			return
 		}
-		f.streams[side].noted |= bit
+		f.noted[side] |= bit
 	} else if !powerOfTen(n) {
 		return
 	}
@@ -395,19 +398,24 @@ func (t *Tracker) Finish(f *Flow, reason EndReason) {
 	if !f.live {
 		return
 	}
-	if f.Proto == ProtoTCP {
-		t.flush(f, Initiator)
-		t.flush(f, Responder)
-		if r := f.closeReason(); r != EndNone {
-			reason = r
-		}
-	}
 	f.End = reason
-	f.State = f.connState()
-	t.consumer.Ended(f)
+	if f.Proto == ProtoTCP {
+		x := t.tcps.at(f.tcp)
+		t.flush(f, x, Initiator)
+		t.flush(f, x, Responder)
+		if r := x.closeReason(); r != EndNone {
+			f.End = r
+		}
+		f.State = x.connState()
+		t.consumer.Ended(f, x)
+		t.pool.releaseAll(&x.streams[0])
+		t.pool.releaseAll(&x.streams[1])
+		t.tcps.release(f.tcp)
+	} else {
+		f.State = f.connState()
+		t.consumer.Ended(f, nil)
+	}
 	f.live = false
-	t.pool.releaseAll(&f.streams[0])
-	t.pool.releaseAll(&f.streams[1])
 	t.wheel.remove(f, &t.slab)
 	t.table.remove(f.hash, f.ref, &t.slab)
 	t.slab.release(f, f.ref)

@@ -179,12 +179,12 @@ func TestStatistics(t *testing.T) {
 	s.send(Initiator, ACK, 105, 500, "fghij")
 	s.finish()
 	f := l.ended[0]
-	got := f.Sides[0].TCP
+	got := l.tcp[0].Sides[0]
 	if got.Retransmits != 2 || got.RetransmitBytes != 3+5+3 || got.OutOfOrder != 3 || got.OverlapMismatches != 1 || got.Gaps != 0 {
 		t.Errorf("got %+v", got)
 	}
-	if f.SYNACKTime-f.SYNTime != 1000 || f.HandshakeACKTime-f.SYNACKTime != 1000 {
-		t.Errorf("handshake times %d %d %d", f.SYNTime, f.SYNACKTime, f.HandshakeACKTime)
+	if x := l.tcp[0]; x.SYNACKTime-x.SYNTime != 1000 || x.HandshakeACKTime-x.SYNACKTime != 1000 {
+		t.Errorf("handshake times %d %d %d", x.SYNTime, x.SYNACKTime, x.HandshakeACKTime)
 	}
 	if p := f.Sides[0]; p.Packets != 8 || p.PayloadBytes != 3+5+5+3+3+5 || p.IATMin != 1000 || p.IATMax != 2000 {
 		t.Errorf("got %+v", p)
@@ -255,7 +255,7 @@ func TestReassemblyOracle(t *testing.T) {
 				t.Fatalf("round %d: byte %d differs", round, k)
 			}
 		}
-		st := l.ended[0].Sides[0].TCP
+		st := l.tcp[0].Sides[0]
 		if st.GapBytes != gapBytes || st.Gaps != uint64(len(l.gaps[0])) || st.OverlapMismatches != 0 {
 			t.Fatalf("round %d: %+v, gaps %v", round, st, l.gaps[0])
 		}
@@ -408,4 +408,4 @@ func (nothing) Gap(*Flow, Side, Stamp, int64)       {}
 func (nothing) Fin(*Flow, Side, Stamp)              {}
 func (nothing) Rst(*Flow, Side, Stamp)              {}
 func (nothing) Datagram(*Flow, Side, Stamp, []byte) {}
-func (nothing) Ended(*Flow)                         {}
+func (nothing) Ended(*Flow, *TCP)                   {}

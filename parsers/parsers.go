@@ -53,6 +53,9 @@ type SessionParser[M any] interface {
 // The rules of SessionParser on dst, lent data and the life of messages hold.
 type DatagramParser[M any] interface {
 	Datagram(dst []M, side flows.Side, at flows.Stamp, data []byte) []M
+	// Idle reports that the parser holds nothing of the flow: the caller may
+	// reset it and lend it to another, and begin anew with the next datagram.
+	Idle() bool
 	// End says that the flow is over and yields what is still pending.
 	End(dst []M) []M
 	Reset()

@@ -156,6 +156,7 @@ type FlowDst struct {
 // the rows of a row group wait in this form.
 type FlowSource struct {
 	Flow   flows.Flow
+	TCP    flows.TCP // where Flow is TCP
 	App    AppInfo
 	Encaps []flows.Encap // of the first packet, outermost first
 }
@@ -185,7 +186,6 @@ func (b AppBasis) String() string {
 func FillFlow(dst *Flow, src *FlowSource, a *Arena) {
 	f := &src.Flow
 	v6 := f.Flags&flows.IPv6 != 0
-	tcp := f.Proto == flows.ProtoTCP
 	icmp := f.Proto == flows.ProtoICMP || f.Proto == flows.ProtoICMPv6
 
 	*dst = Flow{} // and not a literal with values, which is built elsewhere and copied here
@@ -241,14 +241,20 @@ func FillFlow(dst *Flow, src *FlowSource, a *Arena) {
 		dst.ICMPErrorType = a.Int32(int32(f.ICMPErrorType))
 		dst.ICMPErrorCode = a.Int32(int32(f.ICMPErrorCode))
 	}
-	if f.SYNTime != 0 && f.SYNACKTime != 0 {
-		dst.SYNToSYNACK = a.Int64(f.SYNACKTime - f.SYNTime)
+	fillSide(&dst.FlowSrc, &f.Sides[flows.Initiator], a)
+	fillSide((*FlowSrc)(&dst.FlowDst), &f.Sides[flows.Responder], a)
+	if f.Proto != flows.ProtoTCP {
+		return
 	}
-	if f.SYNACKTime != 0 && f.HandshakeACKTime != 0 {
-		dst.SYNACKToACK = a.Int64(f.HandshakeACKTime - f.SYNACKTime)
+	x := &src.TCP
+	if x.SYNTime != 0 && x.SYNACKTime != 0 {
+		dst.SYNToSYNACK = a.Int64(x.SYNACKTime - x.SYNTime)
 	}
-	fillSide(&dst.FlowSrc, &f.Sides[flows.Initiator], tcp, a)
-	fillSide((*FlowSrc)(&dst.FlowDst), &f.Sides[flows.Responder], tcp, a)
+	if x.SYNACKTime != 0 && x.HandshakeACKTime != 0 {
+		dst.SYNACKToACK = a.Int64(x.HandshakeACKTime - x.SYNACKTime)
+	}
+	fillTCP(&dst.FlowSrc, &x.Sides[flows.Initiator], f.Sides[flows.Initiator].Packets > 0, a)
+	fillTCP((*FlowSrc)(&dst.FlowDst), &x.Sides[flows.Responder], f.Sides[flows.Responder].Packets > 0, a)
 }
 
 func fillTunnel(dst *Flow, src *FlowSource, a *Arena) {
@@ -277,7 +283,7 @@ func fillTunnel(dst *Flow, src *FlowSource, a *Arena) {
 	}
 }
 
-func fillSide(dst *FlowSrc, s *flows.SideStats, tcp bool, a *Arena) {
+func fillSide(dst *FlowSrc, s *flows.SideStats, a *Arena) {
 	dst.Packets = int64(s.Packets)
 	dst.Bytes = int64(s.Bytes)
 	dst.PayloadBytes = int64(s.PayloadBytes)
@@ -297,15 +303,16 @@ func fillSide(dst *FlowSrc, s *flows.SideStats, tcp bool, a *Arena) {
 		n := s.Packets - 1
 		dst.IATMin = a.Int64(s.IATMin)
 		dst.IATMax = a.Int64(s.IATMax)
-		dst.IATMean = a.Int64(s.IATSum / int64(n))
+		sum := s.LastTime - s.FirstTime
+		dst.IATMean = a.Int64(sum / int64(n))
 		if n > 1 {
-			dst.IATStddev = a.Int64(int64(math.Round(stddev(n, float64(s.IATSum), s.IATSumSquares))))
+			dst.IATStddev = a.Int64(int64(math.Round(stddev(n, float64(sum), s.IATSumSquares))))
 		}
 	}
-	if !tcp {
-		return
-	}
-	t := &s.TCP
+}
+
+// fillTCP sets what only TCP has. sent says that the side sent packets.
+func fillTCP(dst *FlowSrc, t *flows.TCPStats, sent bool, a *Arena) {
 	dst.TCPFlags = flagLetters(t.FlagsSeen, a)
 	c := a.int64s(16)
 	for i := range t.FlagCounts {
@@ -320,7 +327,7 @@ func fillSide(dst *FlowSrc, s *flows.SideStats, tcp bool, a *Arena) {
 	dst.OutOfOrder, dst.Gaps, dst.GapBytes = &c[11], &c[12], &c[13]
 	c[14], c[15] = int64(t.OverlapMismatches), int64(t.ZeroWindows)
 	dst.OverlapMismatches, dst.ZeroWindows = &c[14], &c[15]
-	if s.Packets > 0 {
+	if sent {
 		dst.Window = a.Int32(int32(t.Window))
 	}
 	if t.Options&flows.OptMSS != 0 {

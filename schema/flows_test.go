@@ -158,24 +158,25 @@ func sampleFlow() FlowSource {
 		First: flows.Stamp{Time: 1_000_000_000_000_000_001, Pos: flows.NewPosition(1, 7)},
 		Last:  flows.Stamp{Time: 1_000_000_000_500_000_001, Pos: flows.NewPosition(2, 9)},
 
-		LastTime: 1_000_000_000_500_000_001, SYNTime: 1_000_000_000_000_000_001, SYNACKTime: 1_000_000_000_010_000_001, HandshakeACKTime: 1_000_000_000_010_500_001,
+		LastTime:   1_000_000_000_500_000_001,
 		ICMPErrors: 1, ICMPErrorType: 3, ICMPErrorCode: 0,
 	}
+	x := flows.TCP{SYNTime: 1_000_000_000_000_000_001, SYNACKTime: 1_000_000_000_010_000_001, HandshakeACKTime: 1_000_000_000_010_500_001}
 	f.NHistory = uint8(copy(f.HistoryBuf[:], "ShADadFf"))
 	for i := range f.Sides {
 		s := &f.Sides[i]
 		*s = flows.SideStats{
 			Packets: 3, Bytes: 300 + uint64(i), PayloadBytes: 100, WireBytes: 342, SizeMin: 52, SizeMax: 196, SizeSumSquares: 40000,
-			FirstTime: f.First.Time + int64(i), LastTime: f.LastTime, IATMin: 1000, IATMax: 3001, IATSum: 4001, IATSumSquares: 1000*1000 + 3001*3001,
+			FirstTime: f.First.Time + int64(i), LastTime: f.First.Time + int64(i) + 4001, IATMin: 1000, IATMax: 3001, IATSumSquares: 1000*1000 + 3001*3001,
 			TTLMin: 63, TTLMax: 64, TOS: 0xb8, Fragments: 2, BadChecksums: 1,
 		}
-		s.TCP = flows.TCPStats{
+		x.Sides[i] = flows.TCPStats{
 			FlagsSeen: 0x1ff, FlagCounts: [9]uint32{1, 2, 3, 4, 5, 6, 7, 8, 9}, Window: 64240, MSS: 1460, WindowScale: 0,
 			Options: flows.OptMSS | flows.OptWindowScale | flows.OptSYNSeen | flows.OptTimestamps, ZeroWindows: 10,
 			Retransmits: 11, RetransmitBytes: 12, OutOfOrder: 13, Gaps: 14, GapBytes: 15, OverlapMismatches: 16,
 		}
 	}
-	return FlowSource{Flow: f, App: AppInfo{Proto: "tls", Basis: AppByPayload, TLS: 1},
+	return FlowSource{Flow: f, TCP: x, App: AppInfo{Proto: "tls", Basis: AppByPayload, TLS: 1},
 		Encaps: []flows.Encap{{Kind: flows.EncapVXLAN, HasID: true, ID: 5000, HasOuter: true, Src: flows.Addr{10: 0xff, 11: 0xff, 12: 1}, Dst: flows.Addr{10: 0xff, 11: 0xff, 12: 2}}}}
 }
 

@@ -1,5 +1,3 @@
-//go:build caplake_arrow
-
 package writers
 
 import (

@@ -1,20 +1,14 @@
-//go:build !caplake_arrow
-
 package writers
 
-import (
-	"errors"
+import "github.com/caplake/caplake/schema"
 
-	"github.com/caplake/caplake/schema"
-)
-
-const haveArrow = false
+const haveArrow = true
 
 // newFormat returns what puts a table's row groups into its file, and what
 // makes the encoders of them.
 func newFormat[T any](dir *Dir, name string, columns []schema.Column) (sink, func() encoder[T], error) {
 	if dir.opts.Format == Arrow {
-		return nil, nil, errors.New("built without Arrow (tag caplake_arrow)")
+		return arrowFormat[T](dir, name, columns)
 	}
 	return parquetFormat[T](dir, name, columns)
 }

@@ -110,14 +110,15 @@ func flowSources(n int) []schema.FlowSource {
 		f.First = flows.Stamp{Time: now, Pos: flows.NewPosition(1, uint64(10*i+1))}
 		f.LastTime = now + r.Int64N(1_000_000_000)
 		f.Last = flows.Stamp{Time: f.LastTime, Pos: flows.NewPosition(1, uint64(10*i+9))}
-		f.SYNTime, f.SYNACKTime, f.HandshakeACKTime = now, now+r.Int64N(50_000_000), now+50_000_000+r.Int64N(1_000_000)
+		x := &src[i].TCP
+		x.SYNTime, x.SYNACKTime, x.HandshakeACKTime = now, now+r.Int64N(50_000_000), now+50_000_000+r.Int64N(1_000_000)
 		for s := range f.Sides {
 			n := uint64(3 + r.IntN(20))
 			t := &f.Sides[s]
 			*t = flows.SideStats{Packets: n, Bytes: n * 400, PayloadBytes: n*400 - 52*n, WireBytes: n * 414, SizeMin: 52, SizeMax: 1500, SizeSumSquares: float64(n) * 400 * 700,
-				FirstTime: now, LastTime: f.LastTime, IATMin: r.Int64N(1000), IATMax: r.Int64N(1e8), IATSum: r.Int64N(1e9), IATSumSquares: 1e16 * r.Float64(), TTLMin: 64, TTLMax: 64}
+				FirstTime: now, LastTime: f.LastTime, IATMin: r.Int64N(1000), IATMax: r.Int64N(1e8), IATSumSquares: 1e16 * r.Float64(), TTLMin: 64, TTLMax: 64}
 			if f.Proto == flows.ProtoTCP {
-				t.TCP = flows.TCPStats{FlagsSeen: 0x1b, FlagCounts: [9]uint32{1, 1, 0, uint32(n / 2), uint32(n - 1)}, Window: 64240, MSS: 1460, WindowScale: 7,
+				x.Sides[s] = flows.TCPStats{FlagsSeen: 0x1b, FlagCounts: [9]uint32{1, 1, 0, uint32(n / 2), uint32(n - 1)}, Window: 64240, MSS: 1460, WindowScale: 7,
 					Options: flows.OptMSS | flows.OptWindowScale | flows.OptSACKPermitted | flows.OptTimestamps | flows.OptSYNSeen}
 			}
 		}

@@ -24,6 +24,9 @@ func (p *UDP) Datagram(dst []Transaction, side flows.Side, at flows.Stamp, data 
 	return p.take(dst, p.Service, &message{side: side, start: at, end: at, data: data, size: len(data)})
 }
 
+// Idle reports that no query waits for its response.
+func (p *UDP) Idle() bool { return len(p.ids) == 0 }
+
 // End yields the queries that have no response.
 func (p *UDP) End(dst []Transaction) []Transaction {
 	p.rewind()

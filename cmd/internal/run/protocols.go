@@ -113,6 +113,7 @@ type streamSession interface {
 // datagramSession is the like for a UDP flow.
 type datagramSession interface {
 	start(f *flows.Flow)
+	idle() bool
 	datagram(s *sessions, f *flows.Flow, row *schema.Session, side flows.Side, at flows.Stamp, data []byte)
 	end(s *sessions, f *flows.Flow, row *schema.Session)
 }
@@ -177,6 +178,8 @@ type datagram[M any] struct {
 	row      func(*sessions, *flows.Flow, *schema.Session, *M)
 	messages []M
 }
+
+func (t *datagram[M]) idle() bool { return t.parser.Idle() }
 
 func (t *datagram[M]) start(f *flows.Flow) {
 	if t.begin != nil {

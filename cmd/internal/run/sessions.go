@@ -89,7 +89,7 @@ func (s *sessions) session(f *flows.Flow) *session {
 		ref = uint32(len(s.slab))
 	}
 	f.User[userSession] |= uint64(ref)
-	return s.slab[ref-1]
+	return s.slab[ref-1] // a Flow keeps the reference, and stays free of pointers
 }
 
 // name fills in what the rows of f repeat.
@@ -274,55 +274,78 @@ func (s *sessions) Rst(f *flows.Flow, side flows.Side, at flows.Stamp) {
 
 // Datagram implements flows.Consumer.
 func (s *sessions) Datagram(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte) {
+	var e *session
 	if uint32(f.User[userSession]) != 0 {
-		e := s.session(f)
-		if e.udp != nil {
-			e.udp.datagram(s, f, &e.row, side, at, data)
-			return
+		e = s.session(f)
+	} else if i := f.User[userSession] >> 32 & 0xff; i != 0 {
+		e = s.attachDatagram(f, int(i-1))
+	} else if i, basis := s.probeDatagram(f, side, data); i >= 0 {
+		f.User[userSession] |= uint64(i+1)<<32 | uint64(basis)<<40
+		e = s.attachDatagram(f, i)
+	} else {
+		if f.Sides[0].Packets+f.Sides[1].Packets >= maxTries/4 {
+			f.Ignore()
 		}
+		return
 	}
+	e.udp.datagram(s, f, &e.row, side, at, data)
+	if e.udp.idle() { // as after nearly every answer: a million flows need few parsers
+		s.detachDatagram(f, e)
+	}
+}
+
+func (s *sessions) probeDatagram(f *flows.Flow, side flows.Side, data []byte) (int, schema.AppBasis) {
 	for i := range s.protocols {
 		if s.protocols[i].datagram == nil {
 			continue
 		}
 		if v, basis := s.protocols[i].datagram(f, side, data); v == parsers.Yes {
-			e := s.session(f)
-			s.name(f, e)
-			e.index = i
-			f.User[userSession] |= uint64(i+1)<<32 | uint64(basis)<<40
-			if n := len(s.idleD[i]); n > 0 {
-				e.udp = s.idleD[i][n-1]
-				s.idleD[i] = s.idleD[i][:n-1]
-			} else {
-				e.udp = s.protocols[i].newDatagram()
-			}
-			e.udp.start(f)
-			e.udp.datagram(s, f, &e.row, side, at, data)
-			return
+			return i, basis
 		}
 	}
-	if f.Sides[0].Packets+f.Sides[1].Packets >= maxTries/4 {
-		f.Ignore()
+	return -1, 0
+}
+
+func (s *sessions) attachDatagram(f *flows.Flow, index int) *session {
+	e := s.session(f)
+	s.name(f, e)
+	e.index = index
+	if n := len(s.idleD[index]); n > 0 {
+		e.udp = s.idleD[index][n-1]
+		s.idleD[index] = s.idleD[index][:n-1]
+	} else {
+		e.udp = s.protocols[index].newDatagram()
 	}
+	e.udp.start(f)
+	return e
+}
+
+func (s *sessions) detachDatagram(f *flows.Flow, e *session) {
+	e.udp.end(s, f, &e.row)
+	s.idleD[e.index] = append(s.idleD[e.index], e.udp)
+	s.drop(f)
 }
 
 // Ended implements flows.Consumer.
-func (s *sessions) Ended(f *flows.Flow) {
+func (s *sessions) Ended(f *flows.Flow, tcp *flows.TCP) {
 	if uint32(f.User[userSession]) != 0 {
 		e := s.session(f)
-		switch {
-		case e.tcp != nil:
-			s.detach(f, e)
-		case e.udp != nil:
-			e.udp.end(s, f, &e.row)
-			s.idleD[e.index] = append(s.idleD[e.index], e.udp)
+		if e.udp != nil {
+			s.detachDatagram(f, e)
+		} else {
+			if e.tcp != nil {
+				s.detach(f, e)
+			}
+			s.drop(f)
 		}
-		s.drop(f)
 	}
 	l := &s.out.flows
 	l.rows = append(l.rows, schema.FlowSource{})
 	src := &l.rows[len(l.rows)-1]
 	src.Flow = *f
+	if tcp != nil {
+		src.TCP = *tcp
+	}
 	if i := f.User[userSession] >> 32 & 0xff; i != 0 {
 		src.App.Proto = s.protocols[i-1].name
 		src.App.Basis = schema.AppBasis(f.User[userSession] >> 40)
