@@ -402,7 +402,7 @@ func TestProbe(t *testing.T) {
 		{"", parsers.Maybe}, {"\r\n", parsers.Maybe}, {"G", parsers.Maybe}, {"GET", parsers.Maybe}, {"GET ", parsers.Maybe},
 		{"GET /", parsers.Yes}, {"\r\nGET /", parsers.Yes}, {"CONNECT x", parsers.Yes}, {"GET http:", parsers.Maybe},
 		{"GET http://x/ HTTP/1.1\r\n", parsers.Yes}, {"GET /\r\n", parsers.Yes}, {"GET x y\r\n", parsers.No},
-		{"FOO /", parsers.Maybe}, {"FOO / HTTP/1.1\n", parsers.Yes}, {"FOO /\n", parsers.No},
+		{"FOO /", parsers.Maybe}, {"FOO / HTTP/1.1\n", parsers.Yes}, {"FOO /\n", parsers.No}, {"ng tool</a> for HTTP/2\n", parsers.No},
 		{"OPTIONS rtsp://x RTSP/1.0\r\n", parsers.No}, {"OPTIONS sip:a@b SIP/2.0\r\n", parsers.No},
 		{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", parsers.No}, {"HTT", parsers.Maybe}, {"HTTP/1.1", parsers.Yes}, {"HTTP/2", parsers.No},
 		{"ICY 200", parsers.Yes}, {"ICY x", parsers.Maybe}, {"RTSP/1.0 200 OK\r\n", parsers.No}, {"SSH-2.0-x\r\n", parsers.No},

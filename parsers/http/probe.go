@@ -73,7 +73,7 @@ func probeRequest(b []byte) parsers.Verdict {
 		return parsers.No
 	}
 	if i := bytes.IndexByte(b, '\n'); i >= 0 {
-		if _, ok := parseRequestLine(b[:i+1], false); ok {
+		if _, ok := parseRequestLine(b[:i+1], false); ok && (isMethod(b[:n]) || strictRequest(b[n+1:i+1])) {
 			return parsers.Yes
 		}
 		return parsers.No
@@ -85,6 +85,14 @@ func probeRequest(b []byte) parsers.Verdict {
 		return parsers.No
 	}
 	return parsers.Maybe
+}
+
+// strictRequest says whether a line, after its method, is a target without spaces
+// and an HTTP/1.x version: what a method that nobody registered must be followed by, because any
+// sentence begins with a token.
+func strictRequest(b []byte) bool {
+	target, version, ok := bytes.Cut(trimEOL(b), []byte(" "))
+	return ok && len(target) > 0 && len(version) == 8 && string(version[:7]) == "HTTP/1." && isDigit(version[7])
 }
 
 // startsStatus says whether b begins a status line so exactly that a body

@@ -166,6 +166,12 @@ func (s *sessions) probe(f *flows.Flow, e *session, side flows.Side, at flows.St
 		case parsers.Yes:
 			s.attach(f, e, i, basis)
 			other := &e.sides[side.Other()]
+			if len(other.buf) > 0 {
+				// It may have been an answer in the protocol before, as PostgreSQL's S is.
+				if v, _ := s.protocols[i].stream(f, side.Other(), other.buf); v == parsers.No {
+					other.buf = other.buf[:0]
+				}
+			}
 			if len(other.buf) > 0 && other.at.Pos < first.Pos {
 				e.tcp.feed(s, f, &e.row, side.Other(), other.at, other.buf)
 			}
