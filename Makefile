@@ -1,0 +1,76 @@
+# caplake: "make demo" and "make test" need Go, gcc and make, and nothing else.
+# (gcc: DuckDB, in the demo and its test, and the race detector. caplake itself
+# is pure Go.)
+
+GO         ?= go
+OUT        ?= out/demo
+CORPUS     ?= $(CAPLAKE_CORPUS)
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Binaries do not depend on where and from which commit they were built.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w"
+# duckdb_arrow: hand Arrow record batches to DuckDB (in the test).
+DUCK  = cd cmd/duck && CGO_ENABLED=1 $(GO)
+DUCKTAGS = -tags duckdb_arrow
+
+.PHONY: help
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
+
+.PHONY: build
+build: ## bin/caplake, a static binary
+	$(BUILD) -o bin/caplake ./cmd/caplake
+
+.PHONY: demo
+demo: build ## convert testdata's captures to out/demo and query the tables with DuckDB
+	@rm -rf $(OUT) && mkdir -p $(dir $(OUT))
+	./bin/caplake convert --headers --fingerprints testdata/captures -o $(OUT)
+	@$(DUCK) run . "$(abspath $(OUT))"
+
+.PHONY: test
+test: ## all tests, those with DuckDB included
+	$(GO) test ./...
+	$(DUCK) test $(DUCKTAGS) ./...
+
+.PHONY: check
+check: format vet staticcheck generated tidy static race ## format, vet, staticcheck, generated files, go.mod, static binary, race detector
+
+.PHONY: format vet staticcheck generated tidy static race
+format:
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not formatted by gofmt:"; echo "$$bad"; exit 1; fi
+vet:
+	$(GO) vet ./...
+	$(DUCK) vet $(DUCKTAGS) ./...
+staticcheck:
+	$(GO) run $(STATICCHECK) ./...
+	$(DUCK) run $(STATICCHECK) $(DUCKTAGS) ./...
+generated: # what go generate writes is what is there
+	@cp schema/SCHEMA.md schema/SCHEMA.md.before; \
+	$(GO) generate ./... && cmp schema/SCHEMA.md.before schema/SCHEMA.md; code=$$?; \
+	rm -f schema/SCHEMA.md.before; \
+	[ $$code = 0 ] || echo "schema/SCHEMA.md was out of date; it is written anew now"; exit $$code
+tidy:
+	$(GO) mod tidy -diff
+	$(DUCK) mod tidy -diff
+static: build
+	@if ldd bin/caplake >/dev/null 2>&1; then echo "bin/caplake is not static:"; ldd bin/caplake; exit 1; fi
+race: # without the corpus, which takes long enough without the detector
+	CAPLAKE_CORPUS= CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: conformance
+conformance: ## compare with what others say of the captures of a corpus: make conformance CORPUS=DIR
+	@[ -n "$(CORPUS)" ] || { echo "which corpus? make conformance CORPUS=DIR"; exit 2; }
+	$(GO) run ./cmd/conformance -corpus "$(CORPUS)"
+
+.PHONY: bench
+bench: ## speed and memory on generated captures (make bench BENCHFLAGS="-size 0.1")
+	$(GO) run ./cmd/bench $(BENCHFLAGS)
+
+.PHONY: generate
+generate: ## write generated files anew
+	$(GO) generate ./...
+
+.PHONY: clean
+clean: ## remove what was made
+	rm -rf bin out
