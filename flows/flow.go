@@ -18,7 +18,7 @@ type Flow struct {
 	End              EndReason
 	Quote            uint64 // ICMP error: hash of the quoted packet's tuple and direction
 	hash             uint64
-	tie              uint32 // flows of the same tuple and first time that came before
+	tie              uint64 // tells apart flows of the same tuple and first time; see Tracker.tie
 	Encap            uint32 // consumer's reference to the first packet's encapsulation; 0: none
 
 	First, Last Stamp // first and last packet in capture order
@@ -102,10 +102,12 @@ const (
 
 // ID returns the flow's identifier: derived from its tuple, protocol and first
 // time, so that it is the same whatever the shard count, the number of workers
-// or the cut of the packets into files.
+// or the cut of the packets into files. Where captures overlap, so that packets
+// come again after their time, the number of the flow's first packet in the run
+// joins in: flows that differ have different identifiers.
 func (f *Flow) ID() int64 {
 	v := Hash(&f.Src, &f.Dst, f.SrcPort, f.DstPort, f.Proto)
-	v = mix(v^uint64(f.First.Time), 0x8ebc6af09c88c6e3^uint64(f.tie)<<32^f.Quote)
+	v = mix(v^uint64(f.First.Time), 0x8ebc6af09c88c6e3^f.tie*0x9e3779b97f4a7c15^f.Quote)
 	return int64(v >> 1) // positive: the sign carries nothing and jars in a shell
 }
 

@@ -90,9 +90,21 @@ type Stats struct {
 	PeakHeld      int
 }
 
+// Clock says how far a run has come, over all of its shards. It is what flows
+// that begin in the past are told apart by; see Flow.ID.
+type Clock struct {
+	MaxTime int64  // latest time of all packets so far
+	Packets uint64 // number of the packet at hand, counted over all inputs
+}
+
 // A Tracker follows the flows of one shard. It is not safe for concurrent use.
 type Tracker struct {
+	// Clock, if not nil, is kept by the caller, who brings it up to date before each Add. Trackers
+	// of several shards may share it.
+	Clock *Clock
+
 	cfg      Config
+	shortest int64 // of the times after which a flow ends
 	consumer Consumer
 	table    table
 	slab     slab
@@ -105,6 +117,7 @@ type Tracker struct {
 // NewTracker returns a tracker that tells c what it finds.
 func NewTracker(cfg Config, c Consumer) *Tracker {
 	t := &Tracker{cfg: cfg.WithDefaults(), consumer: c}
+	t.shortest = min(t.cfg.TCPIdle, t.cfg.UDPIdle, t.cfg.ICMPIdle, t.cfg.OtherIdle, t.cfg.Attempt, t.cfg.CloseLinger, t.cfg.Active)
 	t.table.slots = make([]slot, minTable)
 	return t
 }
@@ -128,21 +141,17 @@ func (f *Flow) Ignore() { f.ignore = true }
 // Add takes the next packet. data is what the packet's offsets point into.
 func (t *Tracker) Add(p *Packet, data []byte) {
 	f, side := t.find(p)
-	var before *Flow // the flow of this tuple that p ended
-	var prior Flow
+	var before started // the flow of this tuple that p ended
 	if f != nil {
 		if reason := t.endsBefore(f, side, p); reason != EndNone {
-			prior.First.Time, prior.tie = f.First.Time, f.tie
-			before = &prior
+			before = started{true, f.First.Time, f.tie}
 			t.Finish(f, reason)
 			f = nil
 		}
 	}
 	if f == nil {
 		f, side = t.start(p, data)
-		if before != nil && before.First.Time == f.First.Time {
-			f.tie = before.tie + 1
-		}
+		f.tie = t.tie(f, before)
 		t.consumer.Started(f, p)
 	}
 	t.count(f, side, p)
@@ -183,6 +192,30 @@ func (t *Tracker) find(p *Packet) (*Flow, Side) {
 			return f, Responder
 		}
 	}
+}
+
+// started is what is remembered of a flow that ended.
+type started struct {
+	known bool
+	time  int64
+	tie   uint64
+}
+
+// tie returns what tells f apart from flows of the same tuple that began at the
+// same time, of which before, if not nil, has just ended. Time went back if
+// there was another that is forgotten: two captures have the same packets.
+func (t *Tracker) tie(f *Flow, before started) uint64 {
+	switch {
+	case before.known && before.time == f.First.Time:
+		return before.tie + 1
+	case t.Clock == nil:
+		return 0
+	case before.known && before.time > f.First.Time,
+		before.known && before.tie >= 1<<16 && f.First.Time <= t.Clock.MaxTime,
+		f.First.Time < t.Clock.MaxTime && t.Clock.MaxTime-f.First.Time > t.shortest:
+		return t.Clock.Packets << 16
+	}
+	return 0
 }
 
 // noteQuoted marks the flow that an ICMP error quotes, if it lives. An error

@@ -357,6 +357,44 @@ func TestMaxFlows(t *testing.T) {
 	}
 }
 
+// TestFlowsOutOfTime gives a tracker the same packets again, as overlapping
+// captures do: their flows have identifiers of their own.
+func TestFlowsOutOfTime(t *testing.T) {
+	for _, again := range []struct {
+		name  string
+		sweep bool
+	}{{"swept", true}, {"in the table", false}} {
+		s, l := newSim(Config{})
+		clock := new(Clock)
+		s.t.Clock = clock
+		begin := s.now
+		for range 3 {
+			s.now = begin
+			for _, isn := range []uint32{99, 7099, 9} { // reused twice
+				s.now += second
+				s.send(Initiator, SYN, isn, 0, "")
+				s.send(Responder, RST|ACK, 0, isn+1, "")
+				clock.Packets = s.n + 1
+				clock.MaxTime = max(clock.MaxTime, s.now)
+			}
+			if again.sweep {
+				clock.MaxTime += 100 * second
+				for _, f := range s.t.Expired(clock.MaxTime, nil) {
+					s.t.Finish(f, EndIdleTimeout)
+				}
+			}
+		}
+		s.finish()
+		ids := make(map[int64]bool)
+		for i := range l.ended {
+			ids[l.ended[i].ID()] = true
+		}
+		if len(l.ended) != 9 || len(ids) != 9 {
+			t.Errorf("%s: %d flows, %d identifiers", again.name, len(l.ended), len(ids))
+		}
+	}
+}
+
 // TestHashVectors pins the hash: another value would move flows between shards.
 func TestHashVectors(t *testing.T) {
 	v6a, v6b := Addr{0x20, 0x01, 0x0d, 0xb8, 15: 1}, Addr{0x20, 0x01, 0x0d, 0xb8, 15: 2}

@@ -19,8 +19,8 @@ type worker struct {
 	merger   *merger
 	expired  []due
 	scratch  []*flows.Flow
-	latest   [5]int64 // times of the latest packets
-	packets  uint64
+	latest   [5]int64    // times of the latest packets
+	clock    flows.Clock // shared by the trackers
 }
 
 // due is a flow that is over, and whose it is.
@@ -32,7 +32,9 @@ type due struct {
 func newWorker(number int, c *Config, m *merger) *worker {
 	w := &worker{number: number, workers: uint64(c.Workers), shards: uint64(c.Shards), sessions: newSessions(c), merger: m}
 	for s := number; s < c.Shards; s += c.Workers {
-		w.trackers = append(w.trackers, flows.NewTracker(c.tracking(), w.sessions))
+		t := flows.NewTracker(c.tracking(), w.sessions)
+		t.Clock = &w.clock
+		w.trackers = append(w.trackers, t)
 	}
 	return w
 }
@@ -45,19 +47,22 @@ func shardOf(hash, n uint64) uint64 { return hash >> 32 * n >> 32 }
 func (w *worker) batch(b *ingest.Batch) error {
 	s := w.sessions
 	s.batchEncaps = b.Encaps
+	before := w.clock.Packets
 	for i := range b.Packets {
 		p := &b.Packets[i]
+		w.clock.MaxTime = max(w.clock.MaxTime, p.Time)
 		shard := shardOf(p.Hash, w.shards)
 		if shard%w.workers != uint64(w.number) {
 			continue
 		}
 		s.at = p.Pos
+		w.clock.Packets = before + p.Pos.Packet() - b.First + 1
 		w.trackers[shard/w.workers].Add(p, b.Bytes(p))
 	}
 	for i := max(0, len(b.Records)-len(w.latest)); i < len(b.Records); i++ {
-		w.latest[w.packets%uint64(len(w.latest))] = b.Records[i].Time
-		w.packets++
+		w.latest[(before+uint64(i))%uint64(len(w.latest))] = b.Records[i].Time
 	}
+	w.clock.Packets = before + uint64(len(b.Records))
 	if !b.EndOfEpoch {
 		return nil
 	}
@@ -79,7 +84,7 @@ func (w *worker) batch(b *ingest.Batch) error {
 // latest packets', so that one wrong time does not end all flows.
 func (w *worker) now() int64 {
 	t := w.latest
-	n := t[:min(w.packets, uint64(len(t)))]
+	n := t[:min(w.clock.Packets, uint64(len(t)))]
 	if len(n) == 0 {
 		return 0
 	}
