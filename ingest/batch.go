@@ -24,6 +24,9 @@ const (
 	// NoTime: the record has no time (a pcapng simple packet block). Time is
 	// that of the packet before it in the input, 0 at the beginning.
 	NoTime RecordFlags = 1 << iota
+
+	// Filtered: Config.KeepRecord did not want it. Set before a batch is handed over.
+	Filtered
 )
 
 // Batch is one block of one input with what was found in it. It is lent to a

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/caplake/caplake/flows"
 )
 
 // Config bounds what reading may take. Its zero value stands for the defaults
@@ -46,6 +48,15 @@ type Config struct {
 
 	// NoHash leaves out the content hash of the inputs.
 	NoHash bool
+
+	// KeepRecord and KeepPacket, where set, say which packets are wanted; the
+	// others are counted as OutcomeFiltered and are in no batch's Packets.
+	// KeepRecord is asked before a packet is decoded. KeepPacket is asked of
+	// packets that belong to a flow, put together from fragments where they
+	// were; data is what the packet's offsets count in. Both are called by
+	// many goroutines and must depend on their arguments alone.
+	KeepRecord func(r *Record) bool
+	KeepPacket func(p *flows.Packet, data []byte) bool
 }
 
 // Defaults of Config.

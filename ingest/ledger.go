@@ -19,6 +19,7 @@ const (
 	OutcomeCut                                // the capture holds too little of it: cut by the snap length within its headers
 	OutcomeFragmentReassembled                // a fragment of a datagram that was completed
 	OutcomeFragmentIncomplete                 // a fragment of a datagram that was not
+	OutcomeFiltered                           // left out by Config.KeepRecord or Config.KeepPacket
 	NumOutcomes
 
 	// OutcomeFragment is not final: the defragmenter settles it as one of the
@@ -28,7 +29,7 @@ const (
 
 var outcomeNames = [NumOutcomes]string{
 	"flow", "not_ip", "unsupported_link", "malformed_link", "malformed_network", "malformed_transport",
-	"cut", "fragment_reassembled", "fragment_incomplete",
+	"cut", "fragment_reassembled", "fragment_incomplete", "filtered",
 }
 
 func (o Outcome) String() string {
@@ -74,6 +75,7 @@ type Capture struct {
 	CutBySnaplen        uint64
 	FragmentReassembled uint64
 	FragmentIncomplete  uint64
+	Filtered            uint64
 
 	// Beside the outcomes.
 	BadChecksums uint64 // packets with a wrong IPv4 or transport checksum; 0 unless Config.Checksums
@@ -144,6 +146,8 @@ func (c *Capture) outcome(o Outcome) *uint64 {
 		return &c.FragmentReassembled
 	case OutcomeFragmentIncomplete:
 		return &c.FragmentIncomplete
+	case OutcomeFiltered:
+		return &c.Filtered
 	}
 	panic(fmt.Sprintf("ingest: outcome %d is not final", o))
 }

@@ -57,6 +57,8 @@ type run struct {
 	reader   *reader
 	ledger   []entry // by input
 	fragment defragmenter
+
+	completed []flows.Position // fragments settled as reassembled by the latest Add; kept for KeepPacket only
 }
 
 // entry is what is known of one input.
@@ -138,7 +140,7 @@ func (r *run) run(parent context.Context) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				decode(&d, b)
+				r.decode(&d, b)
 				r.sequence(b)
 				if len(b.Records) > 0 {
 					if err := r.handle(0, b); err != nil {
@@ -171,7 +173,7 @@ func (r *run) parallel(ctx context.Context, g *errgroup.Group, ordered, decoding
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				decode(&d, b)
+				r.decode(&d, b)
 				b.ready <- struct{}{}
 			}
 			return nil
@@ -221,11 +223,16 @@ func (r *run) release(b *Batch, n int32) {
 	}
 }
 
-// decode fills in b's packets. It depends on b alone.
-func decode(d *Decoder, b *Batch) {
+// decode fills in b's packets. It depends on b and the configuration alone.
+func (r *run) decode(d *Decoder, b *Batch) {
 	c := &b.counts
 	for i := range b.Records {
 		rec := &b.Records[i]
+		if r.cfg.KeepRecord != nil && !r.cfg.KeepRecord(rec) {
+			rec.Flags |= Filtered
+			c.outcomes[OutcomeFiltered]++
+			continue
+		}
 		n := len(b.Packets)
 		if n == cap(b.Packets) {
 			b.Packets = append(b.Packets, flows.Packet{})
@@ -244,6 +251,11 @@ func decode(d *Decoder, b *Batch) {
 		}
 		switch outcome {
 		case OutcomeFlow:
+			if r.cfg.KeepPacket != nil && !r.cfg.KeepPacket(p, b.Data) {
+				c.outcomes[OutcomeFiltered]++
+				b.Packets = b.Packets[:n]
+				continue
+			}
 			c.outcomes[OutcomeFlow]++
 		case OutcomeFragment:
 			b.fragments = append(b.fragments, int32(n))
@@ -278,7 +290,12 @@ func (r *run) defragment(b *Batch) {
 		if next < len(b.fragments) && i == int(b.fragments[next]) {
 			next++
 			counted := b.Packets[i].Flags&bad != 0
+			r.completed = r.completed[:0]
 			if !r.fragment.Add(b, i, r.settle) {
+				continue
+			}
+			if p := &b.Packets[i]; r.cfg.KeepPacket != nil && !r.cfg.KeepPacket(p, b.Bytes(p)) {
+				r.unsettle()
 				continue
 			}
 			if !counted && b.Packets[i].Flags&flows.BadChecksum != 0 {
@@ -298,6 +315,19 @@ func (r *run) defragment(b *Batch) {
 // from.
 func (r *run) settle(at flows.Position, o Outcome) {
 	r.ledger[at.Input()-1].counts.outcomes[o]++
+	if o == OutcomeFragmentReassembled && r.cfg.KeepPacket != nil {
+		r.completed = append(r.completed, at)
+	}
+}
+
+// unsettle counts as filtered the fragments of the datagram that was just put
+// together.
+func (r *run) unsettle() {
+	for _, at := range r.completed {
+		c := &r.ledger[at.Input()-1].counts
+		c.outcomes[OutcomeFragmentReassembled]--
+		c.outcomes[OutcomeFiltered]++
+	}
 }
 
 // report completes the ledger's entries and passes them on.

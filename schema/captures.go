@@ -34,6 +34,7 @@ type Capture struct {
 	CutPackets           int64 `parquet:"cut_packets,delta" id:"21" doc:"outcome: cut by the capture's snaplen within the headers"`
 	FragmentsReassembled int64 `parquet:"fragments_reassembled,delta" id:"22" doc:"outcome: IP fragments of a datagram that was put together (and that belongs to a flow)"`
 	FragmentsIncomplete  int64 `parquet:"fragments_incomplete,delta" id:"23" doc:"outcome: IP fragments of a datagram that was never complete"`
+	FilteredPackets      int64 `parquet:"filtered_packets,delta" id:"29" doc:"outcome: left out by a filter of the run on time, address, port or protocol"`
 
 	// Beside the outcomes.
 	BadChecksums int64  `parquet:"bad_checksums,delta" id:"24" doc:"beside the outcomes: packets whose IPv4 header or transport checksum is wrong"`
@@ -48,5 +49,5 @@ type Capture struct {
 func (c *Capture) Outcomes() int64 {
 	return c.FlowPackets + c.NotIPPackets + c.UnsupportedPackets +
 		c.MalformedLink + c.MalformedNetwork + c.MalformedTransport + c.CutPackets +
-		c.FragmentsReassembled + c.FragmentsIncomplete
+		c.FragmentsReassembled + c.FragmentsIncomplete + c.FilteredPackets
 }

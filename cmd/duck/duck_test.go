@@ -289,7 +289,7 @@ func checkCaptures(t *testing.T, d database) {
 		}
 		d.want(`SELECT bytes, sha256, format, compression, packets, epoch_ns(first_ts), epoch_ns(last_ts), error,
 				flow_packets + not_ip_packets + unsupported_link_packets + malformed_link_packets + malformed_network_packets
-				+ malformed_transport_packets + cut_packets + fragments_reassembled + fragments_incomplete = packets
+				+ malformed_transport_packets + cut_packets + fragments_reassembled + fragments_incomplete + filtered_packets = packets
 			FROM captures WHERE capture_id = `+d.id(file),
 			fmt.Sprintf("%d|%s|%s|%s|%d|%d|%d|NULL|true", len(b), hex.EncodeToString(sum[:]), format, compression, len(packets), first, last))
 	}

@@ -64,6 +64,7 @@ func (r *Report) add(c *ingest.Capture) {
 	count(&r.Outcomes, "cut_by_snaplen", c.CutBySnaplen)
 	count(&r.Outcomes, "fragment_reassembled", c.FragmentReassembled)
 	count(&r.Outcomes, "fragment_incomplete", c.FragmentIncomplete)
+	count(&r.Outcomes, "filtered", c.Filtered)
 	count(&r.Flags, "bad_checksum", c.BadChecksums)
 	count(&r.Flags, "out_of_order", c.OutOfOrder)
 	count(&r.Flags, "limits_hit", c.LimitsHit)

@@ -214,6 +214,7 @@ func captureRow(input uint32, c *ingest.Capture) schema.Capture {
 		CutPackets:           int64(c.CutBySnaplen),
 		FragmentsReassembled: int64(c.FragmentReassembled),
 		FragmentsIncomplete:  int64(c.FragmentIncomplete),
+		FilteredPackets:      int64(c.Filtered),
 		BadChecksums:         int64(c.BadChecksums),
 		LimitHits:            int64(c.LimitsHit),
 		Error:                c.Err,

@@ -20,6 +20,7 @@ type worker struct {
 	expired  []due
 	scratch  []*flows.Flow
 	latest   [5]int64    // times of the latest packets
+	noted    uint64      // times put there so far
 	clock    flows.Clock // shared by the trackers
 }
 
@@ -59,9 +60,7 @@ func (w *worker) batch(b *ingest.Batch) error {
 		w.clock.Packets = before + p.Pos.Packet() - b.First + 1
 		w.trackers[shard/w.workers].Add(p, b.Bytes(p))
 	}
-	for i := max(0, len(b.Records)-len(w.latest)); i < len(b.Records); i++ {
-		w.latest[(before+uint64(i))%uint64(len(w.latest))] = b.Records[i].Time
-	}
+	w.note(b.Records)
 	w.clock.Packets = before + uint64(len(b.Records))
 	if !b.EndOfEpoch {
 		return nil
@@ -80,11 +79,28 @@ func (w *worker) batch(b *ingest.Batch) error {
 	return w.deliver()
 }
 
+// note keeps the times of the last records that the run's time filter lets
+// through: flows end as they would had the captures been cut to that time.
+func (w *worker) note(records []ingest.Record) {
+	i := len(records)
+	for kept := 0; i > 0 && kept < len(w.latest); i-- {
+		if records[i-1].Flags&ingest.Filtered == 0 {
+			kept++
+		}
+	}
+	for ; i < len(records); i++ {
+		if records[i].Flags&ingest.Filtered == 0 {
+			w.latest[w.noted%uint64(len(w.latest))] = records[i].Time
+			w.noted++
+		}
+	}
+}
+
 // now is the time at which the captures have arrived: the median of the
 // latest packets', so that one wrong time does not end all flows.
 func (w *worker) now() int64 {
 	t := w.latest
-	n := t[:min(w.clock.Packets, uint64(len(t)))]
+	n := t[:min(w.noted, uint64(len(t)))]
 	if len(n) == 0 {
 		return 0
 	}
