@@ -10,6 +10,13 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Binaries do not depend on where and from which commit they were built.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w"
+# DuckDB's library is linked with C++'s, of which a machine with gcc and without
+# g++ has only the runtime, under a name that ld does not look for.
+CXXLIB := $(if $(shell command -v g++),,$(shell gcc -print-file-name=libstdc++.so.6 2>/dev/null))
+ifneq ($(CXXLIB),)
+export CGO_LDFLAGS := -L$(CURDIR)/bin/lib $(CGO_LDFLAGS)
+$(shell mkdir -p bin/lib && ln -sf $(CXXLIB) bin/lib/libstdc++.so)
+endif
 # duckdb_arrow: hand Arrow record batches to DuckDB (in the test).
 DUCK  = cd cmd/duck && CGO_ENABLED=1 $(GO)
 DUCKTAGS = -tags duckdb_arrow

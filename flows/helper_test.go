@@ -12,7 +12,6 @@ type log struct {
 	tcp   []TCP
 	data  [2][]byte // bytes delivered; a gap is that many 0xff… marks in gaps
 	gaps  [2][]gapAt
-	keep  bool
 }
 
 type gapAt struct {

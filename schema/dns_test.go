@@ -251,3 +251,18 @@ func BenchmarkAppendDNS(b *testing.B) {
 		rows = AppendDNS(rows[:0], &ms[0], &s, &a)
 	}
 }
+
+func (r DNSRecord) String() string {
+	return fmt.Sprintf("{%s %s %s %d %s}", r.Name, r.Type, r.Class, r.TTL, plain(r.Data))
+}
+
+func (e DNSError) String() string {
+	return fmt.Sprintf("{%d %s %s}", e.Code, plain(e.Name), plain(e.Text))
+}
+
+func plain(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

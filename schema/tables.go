@@ -57,7 +57,8 @@ type Column struct {
 
 	// Where the value stands in the row struct (Offset, Type), for writers.
 	// A Nullable Bool, Int32, Int64, Float64 or Timestamp is a pointer; a
-	// Nullable String, Bytes or List is NULL where it is empty, empty and nil.
+	// Nullable String, Bytes or List is NULL where it is empty, empty and nil; a
+	// Nullable String may be a pointer too.
 	Offset uintptr
 	Type   reflect.Type
 }

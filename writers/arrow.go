@@ -140,13 +140,18 @@ func appender(b array.Builder, c *schema.Column) appendFunc {
 		return scalars[float64](b, b.(*array.Float64Builder).UnsafeAppend, c.Nullable)
 	case schema.String:
 		b := b.(*array.StringBuilder)
+		pointer := c.Type.Kind() == reflect.Pointer
 		return func(p unsafe.Pointer, n int, stride uintptr) {
 			b.Reserve(n)
 			for range n {
-				if s := *(*string)(p); s == "" && c.Nullable {
+				s := (*string)(p)
+				if pointer {
+					s = *(**string)(p)
+				}
+				if s == nil || *s == "" && c.Nullable {
 					b.AppendNull()
 				} else {
-					b.Append(s)
+					b.Append(*s)
 				}
 				p = unsafe.Add(p, stride)
 			}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"github.com/caplake/caplake/schema"
 	"github.com/parquet-go/parquet-go"
@@ -57,16 +58,15 @@ func parquetFormat[T any](dir *Dir, name string, columns []schema.Column) (*parq
 	if sink.meta, err = readFooter(empty.Bytes()); err != nil {
 		return nil, nil, err
 	}
-	for _, path := range w.Schema().Columns() {
-		sink.paths = append(sink.paths, path)
-	}
+	sink.paths = append(sink.paths, w.Schema().Columns()...)
 	sink.meta.CreatedBy = "caplake version " + dir.opts.Version
 	sink.meta.KeyValueMetadata = nil
 	for _, kv := range dir.metadata(name) {
 		sink.meta.KeyValueMetadata = append(sink.meta.KeyValueMetadata, format.KeyValue{Key: kv[0], Value: kv[1]})
 	}
+	optional := presenceOf(columns)
 	return sink, func() encoder[T] {
-		return &parquetEncoder[T]{w: parquet.NewGenericWriter[T](nil, options...), buffers: sink.buffers}
+		return &parquetEncoder[T]{w: parquet.NewGenericWriter[T](nil, options...), buffers: sink.buffers, optional: optional}
 	}, nil
 }
 
@@ -251,6 +251,8 @@ type parquetEncoder[T any] struct {
 	w       *parquet.GenericWriter[T]
 	buf     *bytes.Buffer // nil between row groups
 	buffers *sync.Pool
+
+	optional presence
 }
 
 func (e *parquetEncoder[T]) write(rows []T) error {
@@ -259,8 +261,14 @@ func (e *parquetEncoder[T]) write(rows []T) error {
 		e.buf.Reset()
 		e.w.Reset(e.buf)
 	}
-	_, err := e.w.Write(rows)
-	return err
+	for len(rows) > 0 {
+		n := e.optional.writable(unsafe.Pointer(&rows[0]), unsafe.Sizeof(rows[0]), len(rows))
+		if _, err := e.w.Write(rows[:n]); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
 }
 
 func (e *parquetEncoder[T]) finish() (block, error) {

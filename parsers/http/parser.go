@@ -247,9 +247,7 @@ func (p *Parser) Done() bool {
 // Reset implements parsers.SessionParser.
 func (p *Parser) Reset() {
 	p.recycle()
-	for _, sl := range p.queue {
-		p.done = append(p.done, sl)
-	}
+	p.done = append(p.done, p.queue...)
 	p.recycle()
 	q := p.queue[:0]
 	clear(q[:cap(q)])

@@ -200,7 +200,6 @@ type stream struct {
 	}
 	parser       tls.Parser
 	verdict      parsers.Verdict
-	out          []tls.Handshake
 	certificates []string // DER
 	clones       []func(map[string][]map[string]string)
 }
