@@ -29,7 +29,7 @@ type line struct {
 func (p *lines) Feed(dst []line, side flows.Side, at flows.Stamp, data []byte) []line {
 	switch p.broken {
 	case "cut":
-		if len(data) == 1 && data[0] == '\n' && len(p.buf[side]) == 0 {
+		if len(data) == 1 && data[0] == '\n' && len(p.buf[side]) > 0 {
 			return dst
 		}
 	case "allocates":
@@ -43,11 +43,11 @@ func (p *lines) Feed(dst []line, side flows.Side, at flows.Stamp, data []byte) [
 			if p.broken == "keeps" && len(p.buf[side]) == 0 {
 				p.buf[side] = data
 			} else {
-				p.buf[side] = append(p.buf[side], data[:min(len(data), maxLine-len(p.buf[side]))]...)
+				p.buf[side] = append(p.buf[side], data[:min(len(data), max(0, maxLine-len(p.buf[side])))]...)
 			}
 			return dst
 		}
-		dst = append(dst, line{append(p.buf[side], data[:min(i, maxLine-len(p.buf[side]))]...), at})
+		dst = append(dst, line{append(p.buf[side], data[:min(i, max(0, maxLine-len(p.buf[side])))]...), at})
 		p.buf[side], data = nil, data[i+1:]
 	}
 }
