@@ -11,13 +11,14 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/caplake/caplake/cmd/internal/filter"
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/ingest"
 )
 
 // Config says what to convert and how. The zero value of a field is its
 // default, which Default spells out. What the rows say depends on the fields
-// up to MaxFragmentBytes alone; the rest says where and how fast.
+// up to Filter alone; the rest says where and how fast.
 type Config struct {
 	Shards       int    // fixed partitions of the flows; default 64
 	Format       string // "parquet" (default) or "arrow"
@@ -37,6 +38,8 @@ type Config struct {
 	MaxHeldPerSide   int   // bytes of one side held for reassembly; default 1 MiB
 	MaxHeld          int64 // bytes held for reassembly in all; default 256 MiB
 	MaxFragmentBytes int64 // bytes of incomplete fragmented datagrams; default 16 MiB
+
+	Filter filter.Filter // which packets are looked at; the others are counted and left out
 
 	Inputs    []string  // files, directories, globs, "-"
 	Stdin     io.Reader // what "-" reads
@@ -98,6 +101,9 @@ func (c *Config) Validate() error {
 	if c.MaxFlows < 0 || c.MaxHeldPerSide < 0 || c.MaxHeld < 0 || c.MaxFragmentBytes < 0 {
 		bad("a memory bound must be positive")
 	}
+	if err := c.Filter.Validate(); err != nil {
+		errs = append(errs, err)
+	}
 	return errors.Join(errs...)
 }
 
@@ -151,11 +157,13 @@ func (c *Config) tracking() flows.Config {
 }
 
 func (c *Config) ingest() ingest.Config {
-	return ingest.Config{
+	i := ingest.Config{
 		MaxFragmentBytes: int(c.MaxFragmentBytes),
 		Checksums:        !c.NoChecksums,
 		NoHash:           c.NoHash,
 	}
+	c.Filter.Apply(&i)
+	return i
 }
 
 // effective returns the configuration that decides what the rows say, for the
@@ -167,7 +175,7 @@ func (c *Config) effective() map[string]string {
 		}
 		return d.String()
 	}
-	return map[string]string{
+	settings := map[string]string{
 		"shards":             strconv.Itoa(c.Shards),
 		"row_group_rows":     strconv.Itoa(c.RowGroupRows),
 		"headers":            strconv.FormatBool(c.Headers),
@@ -186,4 +194,8 @@ func (c *Config) effective() map[string]string {
 		"max_held":           strconv.FormatInt(c.MaxHeld, 10),
 		"max_fragment_bytes": strconv.FormatInt(c.MaxFragmentBytes, 10),
 	}
+	for name, value := range c.Filter.Settings() {
+		settings["filter_"+name] = value
+	}
+	return settings
 }

@@ -67,6 +67,9 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if err := cfg.vacant(); err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	cfg = cfg.withDefaults()
 
@@ -82,6 +85,12 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 		return nil, fmt.Errorf("no captures found in %s", strings.Join(cfg.Inputs, ", "))
 	}
 	cfg.Logger.Info("planned", "inputs", len(plan.Inputs), "skipped", len(plan.Skipped))
+	for i, in := range plan.Inputs {
+		cfg.Logger.Debug("input", "number", i+1, "file", in.Name, "bytes", in.Size)
+	}
+	for _, name := range plan.Skipped {
+		cfg.Logger.Debug("skipped, being no capture", "file", name)
+	}
 
 	dir, err := writers.NewDir(cfg.Out, writers.Options{
 		Format:       writers.Format(cfg.Format),
@@ -142,6 +151,9 @@ func track(ctx context.Context, cfg *Config, plan *ingest.Plan, t *tables, repor
 			failed = errors.Join(failed, err)
 		}
 		report.add(c)
+		cfg.Logger.Debug("read", "file", c.Name, "format", c.Format, "compression", c.Compression, "links", c.LinkTypes,
+			"packets", c.Packets, "in_flow", c.InFlow, "not_ip", c.NotIP, "unsupported_link", c.UnsupportedLink,
+			"malformed", c.MalformedLink+c.MalformedNetwork+c.MalformedTransport, "filtered", c.Filtered)
 		if c.Damaged() {
 			cfg.Logger.Warn("damaged input", "file", c.Name, "packet", c.ErrPacket, "offset", c.ErrOffset, "error", c.Err)
 		}
