@@ -89,6 +89,8 @@ type arrowEncoder[T any] struct {
 
 // appendFunc appends the values of one column: of n rows, the first of which
 // has it at p, each stride bytes after the one before.
+// It makes no pointer past the last value, which the garbage collector would
+// take for one into whatever is there.
 type appendFunc func(p unsafe.Pointer, n int, stride uintptr)
 
 func newArrowEncoder[T any](s *arrow.Schema, columns []schema.Column) *arrowEncoder[T] {
@@ -143,7 +145,8 @@ func appender(b array.Builder, c *schema.Column) appendFunc {
 		pointer := c.Type.Kind() == reflect.Pointer
 		return func(p unsafe.Pointer, n int, stride uintptr) {
 			b.Reserve(n)
-			for range n {
+			for i := range n {
+				p := unsafe.Add(p, uintptr(i)*stride)
 				s := (*string)(p)
 				if pointer {
 					s = *(**string)(p)
@@ -153,20 +156,19 @@ func appender(b array.Builder, c *schema.Column) appendFunc {
 				} else {
 					b.Append(*s)
 				}
-				p = unsafe.Add(p, stride)
 			}
 		}
 	case schema.Bytes:
 		b := b.(*array.BinaryBuilder)
 		return func(p unsafe.Pointer, n int, stride uintptr) {
 			b.Reserve(n)
-			for range n {
+			for i := range n {
+				p := unsafe.Add(p, uintptr(i)*stride)
 				if v := *(*[]byte)(p); v == nil && c.Nullable {
 					b.AppendNull()
 				} else {
 					b.Append(v)
 				}
-				p = unsafe.Add(p, stride)
 			}
 		}
 	case schema.List:
@@ -174,14 +176,14 @@ func appender(b array.Builder, c *schema.Column) appendFunc {
 		elem, size := appender(b.ValueBuilder(), c.Elem), c.Elem.Type.Size()
 		return func(p unsafe.Pointer, n int, stride uintptr) {
 			b.Reserve(n)
-			for range n {
+			for i := range n {
+				p := unsafe.Add(p, uintptr(i)*stride)
 				// The header of a slice is the same for every type of element.
 				list := *(*[]struct{})(p)
 				b.Append(list != nil || !c.Nullable)
 				if len(list) > 0 {
 					elem(unsafe.Pointer(unsafe.SliceData(list)), len(list), size)
 				}
-				p = unsafe.Add(p, stride)
 			}
 		}
 	case schema.Struct:
@@ -209,21 +211,21 @@ func scalars[V any](b array.Builder, add func(V), nullable bool) appendFunc {
 	if !nullable {
 		return func(p unsafe.Pointer, n int, stride uintptr) {
 			b.Reserve(n)
-			for range n {
+			for i := range n {
+				p := unsafe.Add(p, uintptr(i)*stride)
 				add(*(*V)(p))
-				p = unsafe.Add(p, stride)
 			}
 		}
 	}
 	return func(p unsafe.Pointer, n int, stride uintptr) {
 		b.Reserve(n)
-		for range n {
+		for i := range n {
+			p := unsafe.Add(p, uintptr(i)*stride)
 			if v := *(**V)(p); v != nil {
 				add(*v)
 			} else {
 				b.AppendNull()
 			}
-			p = unsafe.Add(p, stride)
 		}
 	}
 }
