@@ -20,7 +20,7 @@ type Packet struct {
 	Proto            uint8 // IP protocol number of the transport
 	TTL              uint8 // or IPv6 hop limit
 	TOS              uint8 // or IPv6 traffic class
-	_                uint8
+	MACs             MACs  // where the MAC addresses are, with HasEthernet
 
 	Flags    PacketFlags
 	TCPFlags uint16 // TCP: the low 12 bits of bytes 12-13 (RFC 9293 section 3.1), AE CWR ECE URG ACK PSH RST SYN FIN
@@ -53,7 +53,7 @@ type PacketFlags uint16
 
 const (
 	IPv6          PacketFlags = 1 << iota // addresses are IPv6
-	HasEthernet                           // the six bytes at Link are a destination MAC, the next six the source MAC
+	HasEthernet                           // there are MAC addresses at Link, laid out as MACs says
 	HasVLAN                               // VLAN is set
 	HasInnerVLAN                          // InnerVLAN is set
 	HasPorts                              // SrcPort and DstPort are transport ports
@@ -64,6 +64,39 @@ const (
 	PayloadCut                            // PayloadCaptured < PayloadLen
 	InOverflow                            // offsets point into the batch's overflow (put-together fragments), not its block
 )
+
+// MACs says where at Packet.Link the MAC addresses of a packet's hosts are.
+type MACs uint8
+
+const (
+	MACsEthernet MACs = iota // destination, source (IEEE 802.3)
+	MACsToDS                 // Link is at address 1 of an IEEE 802.11 frame to the distribution system,
+	MACsFromDS               // from it,
+	MACsWDS                  // or within it
+)
+
+// Offsets returns where from Packet.Link on the six bytes of the destination's
+// and of the source's address are.
+func (m MACs) Offsets() (dst, src int) {
+	switch m {
+	case MACsToDS:
+		return 12, 6
+	case MACsFromDS:
+		return 0, 12
+	case MACsWDS:
+		return 12, 20
+	}
+	return 0, 6
+}
+
+// Len returns how many bytes from Packet.Link on hold the addresses. They are
+// all before Packet.Network.
+func (m MACs) Len() int {
+	if m == MACsEthernet {
+		return 14
+	}
+	return 26
+}
 
 // Encap is one layer of encapsulation around a packet, outermost first in a
 // batch's list. Layers of one packet are chained by Inner.
@@ -92,10 +125,18 @@ const (
 	EncapGeneve           // RFC 8926
 	EncapERSPAN
 	EncapL2TP
-	EncapAH
+	EncapAH      // RFC 4302; the packet's own transport follows it
+	EncapAYIYA   // draft-massar-v6ops-ayiya
+	EncapCAPWAP  // RFC 5415, data
+	EncapEtherIP // RFC 3378
+	EncapPBB     // IEEE 802.1ah
+	EncapNSH     // RFC 8300
+	EncapLISP    // RFC 9300, data
+	EncapTZSP    // TaZmen Sniffer Protocol
 )
 
-var encapNames = [...]string{"", "ipip", "gre", "vxlan", "gtpu", "mpls", "pppoe", "teredo", "geneve", "erspan", "l2tp", "ah"}
+var encapNames = [...]string{"", "ipip", "gre", "vxlan", "gtpu", "mpls", "pppoe", "teredo", "geneve", "erspan", "l2tp", "ah",
+	"ayiya", "capwap", "etherip", "pbb", "nsh", "lisp", "tzsp"}
 
 func (k EncapKind) String() string {
 	if int(k) < len(encapNames) {

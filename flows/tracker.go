@@ -81,6 +81,13 @@ type Consumer interface {
 	Ended(f *Flow, tcp *TCP)
 }
 
+// PacketConsumer is a Consumer that wants every packet too, after it was counted and all that it
+// brought about was told. It is lent as to a Consumer.
+type PacketConsumer interface {
+	Consumer
+	Packet(f *Flow, side Side, p *Packet, data []byte)
+}
+
 // Stats counts what a Tracker did that no flow tells.
 type Stats struct {
 	Flows         uint64 // started
@@ -106,6 +113,7 @@ type Tracker struct {
 	cfg      Config
 	shortest int64 // of the times after which a flow ends
 	consumer Consumer
+	packets  PacketConsumer // the same, or nil
 	table    table
 	slab     slab
 	tcps     tcpSlab
@@ -117,6 +125,7 @@ type Tracker struct {
 // NewTracker returns a tracker that tells c what it finds.
 func NewTracker(cfg Config, c Consumer) *Tracker {
 	t := &Tracker{cfg: cfg.WithDefaults(), consumer: c}
+	t.packets, _ = c.(PacketConsumer)
 	t.shortest = min(t.cfg.TCPIdle, t.cfg.UDPIdle, t.cfg.ICMPIdle, t.cfg.OtherIdle, t.cfg.Attempt, t.cfg.CloseLinger, t.cfg.Active)
 	t.table.slots = make([]slot, minTable)
 	return t
@@ -166,6 +175,9 @@ func (t *Tracker) Add(p *Packet, data []byte) {
 	}
 	if p.Flags&ICMPError != 0 {
 		t.noteQuoted(p)
+	}
+	if t.packets != nil {
+		t.packets.Packet(f, side, p, data)
 	}
 }
 
@@ -313,8 +325,9 @@ func (t *Tracker) start(p *Packet, data []byte) (*Flow, Side) {
 	}
 	var macs [2][6]byte
 	if p.Flags&HasEthernet != 0 {
-		copy(macs[side.Other()][:], data[p.Link:])
-		copy(macs[side][:], data[p.Link+6:])
+		to, from := p.MACs.Offsets()
+		copy(macs[side.Other()][:], data[int(p.Link)+to:])
+		copy(macs[side][:], data[int(p.Link)+from:])
 	}
 	f.SrcMAC, f.DstMAC = macs[0], macs[1]
 	if side == Initiator {
@@ -493,6 +506,14 @@ func (t *Tracker) ExpiredReason(f *Flow) EndReason {
 		return EndActiveTimeout
 	}
 	return EndIdleTimeout
+}
+
+// TCP returns what is known of a live TCP flow beyond f; nil for others.
+func (t *Tracker) TCP(f *Flow) *TCP {
+	if f.tcp == 0 || !f.live {
+		return nil
+	}
+	return t.tcps.at(f.tcp)
 }
 
 // Live appends to dst all live flows in no particular order.
