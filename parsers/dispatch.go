@@ -1,0 +1,503 @@
+package parsers
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/caplake/caplake/flows"
+)
+
+// Dispatcher is the flows.Consumer between trackers and parsers: it finds out
+// which protocol each flow speaks, feeds that protocol's parsers and hands on
+// what they say. An Engine has one; it is here by itself for programs that keep
+// their own trackers, of which several may share it, by one goroutine at a time.
+//
+// It keeps its state of a flow in Flow.User[0]; the rest of User is free.
+type Dispatcher struct {
+	hooks     Hooks
+	protocols []handler
+	hints     bool // some protocol has both Probe and Ports
+	slab      []*session
+	free      []uint32
+	stopped   bool
+}
+
+// Hooks are told of every flow, of whatever protocol. A nil one is not wanted.
+type Hooks struct {
+	// FlowStarted is told before anything else of the flow. p is its first packet.
+	FlowStarted func(f *flows.Flow, p *flows.Packet)
+	// FlowEnded is told after everything else of it; f is complete. tcp is nil
+	// but for TCP flows.
+	FlowEnded func(f *flows.Flow, tcp *flows.TCP)
+}
+
+// Registration is a protocol and who is told of its sessions. See On.
+type Registration struct {
+	open func(d *Dispatcher) handler
+}
+
+// On registers a protocol: fn is called with every event of its sessions, in
+// the order of the packets. The first protocol that recognizes a flow gets it,
+// in the order of registration.
+func On[M any](p Protocol[M], fn func(Event[M])) Registration {
+	return Registration{open: func(d *Dispatcher) handler { return &handling[M]{d: d, p: p, fn: fn} }}
+}
+
+// NewDispatcher returns a Dispatcher for the registered protocols.
+func NewDispatcher(hooks Hooks, list ...Registration) *Dispatcher {
+	d := &Dispatcher{hooks: hooks}
+	for _, r := range list {
+		h := r.open(d)
+		d.protocols = append(d.protocols, h)
+		if t := h.traits(); t.probe != nil && len(t.ports) > 0 {
+			d.hints = true
+		}
+	}
+	return d
+}
+
+// Stop ends all calls of handlers and hooks, at once and for good.
+func (d *Dispatcher) Stop() { d.stopped = true }
+
+// Protocol returns the name of the protocol that f spoke first, "" while or if
+// that is not known, and whether it is one of the protocol's own ports that f has.
+func (d *Dispatcher) Protocol(f *flows.Flow) (name string, byPort bool) {
+	i := f.User[0] >> protocolShift
+	if i == 0 {
+		return "", false
+	}
+	t := d.protocols[i-1].traits()
+	return t.name, t.hasPort(f)
+}
+
+// Slot returns a small number that f's session has to itself while it lasts; 0: it has none.
+// Numbers are used again.
+func (d *Dispatcher) Slot(f *flows.Flow) uint32 { return uint32(f.User[0]) }
+
+const protocolShift = 32
+
+// session is what is known of a flow that carries payload.
+type session struct {
+	handler int
+	tcp     streamSession
+	udp     datagramSession
+	sides   [2]probing
+	tries   int
+}
+
+// probing is a side whose first bytes may yet turn out to be of a protocol.
+type probing struct {
+	buf []byte
+	at  flows.Stamp
+}
+
+// A side's first bytes are looked at until a parser is sure; a flow's segments
+// until maxTries of them were of no protocol: captures begin in the middle of
+// flows, and protocols change to TLS.
+const (
+	maxProbe = 4096
+	maxTries = 32
+)
+
+func (d *Dispatcher) session(f *flows.Flow) *session {
+	if ref := uint32(f.User[0]); ref != 0 {
+		return d.slab[ref-1]
+	}
+	var ref uint32
+	if n := len(d.free); n > 0 {
+		ref = d.free[n-1]
+		d.free = d.free[:n-1]
+	} else {
+		d.slab = append(d.slab, new(session))
+		ref = uint32(len(d.slab))
+	}
+	f.User[0] |= uint64(ref) // a Flow keeps the reference, and stays free of pointers
+	return d.slab[ref-1]
+}
+
+func (d *Dispatcher) drop(f *flows.Flow) {
+	ref := uint32(f.User[0])
+	e := d.slab[ref-1]
+	for side := range e.sides {
+		e.sides[side].buf = e.sides[side].buf[:0]
+		if cap(e.sides[side].buf) > maxProbe {
+			e.sides[side].buf = nil
+		}
+	}
+	*e = session{sides: e.sides}
+	d.free = append(d.free, ref)
+	f.User[0] &^= 0xffffffff
+}
+
+// Started implements flows.Consumer.
+func (d *Dispatcher) Started(f *flows.Flow, p *flows.Packet) {
+	if len(d.protocols) == 0 {
+		f.Ignore()
+	}
+	if d.hooks.FlowStarted != nil && !d.stopped {
+		d.hooks.FlowStarted(f, p)
+	}
+}
+
+// Data implements flows.Consumer.
+func (d *Dispatcher) Data(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte) {
+	e := d.session(f)
+	if e.tcp == nil {
+		d.probe(f, e, side, at, data)
+		return
+	}
+	e.tcp.feed(f, side, at, data)
+	d.afterwards(f, e, at)
+}
+
+// ask returns what the protocols say of the first bytes of a stream or of a
+// datagram: the first that is sure, else whether one of them may be.
+func (d *Dispatcher) ask(f *flows.Flow, side flows.Side, data []byte) (index int, v Verdict) {
+	for pass := range 2 {
+		if pass == 0 && !d.hints {
+			continue
+		}
+		for i, h := range d.protocols {
+			t := h.traits()
+			if f.Proto == flows.ProtoTCP && !t.stream || f.Proto == flows.ProtoUDP && !t.datagram {
+				continue
+			}
+			if t.probe == nil {
+				if pass == 1 && (len(t.ports) == 0 || t.hasPort(f)) {
+					return i, Yes
+				}
+				continue
+			}
+			if d.hints && (pass == 0) != t.hasPort(f) {
+				continue
+			}
+			switch t.probe(f, side, data) {
+			case Yes:
+				return i, Yes
+			case Maybe:
+				v = Maybe
+			}
+		}
+	}
+	return -1, v
+}
+
+func (d *Dispatcher) probe(f *flows.Flow, e *session, side flows.Side, at flows.Stamp, data []byte) {
+	p := &e.sides[side]
+	first, whole := at, data
+	if len(p.buf) > 0 {
+		p.buf = append(p.buf, data...)
+		first, whole = p.at, p.buf
+	}
+	i, v := d.ask(f, side, whole)
+	if v == Yes {
+		d.attach(f, e, i, side, first)
+		other := &e.sides[side.Other()]
+		if probe := d.protocols[i].traits().probe; len(other.buf) > 0 && probe != nil && probe(f, side.Other(), other.buf) == No {
+			// It may have been an answer in the protocol before, as PostgreSQL's S is.
+			other.buf = other.buf[:0]
+		}
+		if len(other.buf) > 0 && other.at.Pos < first.Pos {
+			e.tcp.feed(f, side.Other(), other.at, other.buf)
+		}
+		if n := len(whole) - len(data); n > 0 {
+			e.tcp.feed(f, side, first, whole[:n])
+		}
+		e.tcp.feed(f, side, at, data)
+		if len(other.buf) > 0 && other.at.Pos >= first.Pos {
+			e.tcp.feed(f, side.Other(), other.at, other.buf)
+		}
+		p.buf, other.buf = p.buf[:0], other.buf[:0]
+		d.afterwards(f, e, at)
+		return
+	}
+	if v == Maybe && len(whole) < maxProbe {
+		if len(p.buf) == 0 {
+			p.buf, p.at = append(p.buf, data...), at
+		}
+		return
+	}
+	began := len(p.buf) == 0 || len(whole) == len(data)
+	p.buf = p.buf[:0]
+	if e.tries++; e.tries >= maxTries {
+		d.drop(f)
+		f.Ignore()
+		return
+	}
+	if !began { // what came before was of no protocol, but this may begin one: STARTTLS and what follows it
+		d.probe(f, e, side, at, data)
+	}
+}
+
+func (d *Dispatcher) attach(f *flows.Flow, e *session, index int, side flows.Side, at flows.Stamp) {
+	e.handler = index
+	if f.User[0]>>protocolShift == 0 { // a flow is named after the protocol that it spoke first
+		f.User[0] |= uint64(index+1) << protocolShift
+	}
+	e.tcp = d.protocols[index].newStream(f, side, at)
+}
+
+// afterwards sees whether the parser is through with its flow.
+func (d *Dispatcher) afterwards(f *flows.Flow, e *session, at flows.Stamp) {
+	if t := e.tcp.tunnel(); t != nil {
+		rest := [2][]byte{bytes.Clone(t.Rest(flows.Initiator)), bytes.Clone(t.Rest(flows.Responder))}
+		d.detach(f, e, at)
+		e.tries = 0
+		for side, b := range rest {
+			if len(b) > 0 && uint32(f.User[0]) != 0 {
+				d.Data(f, flows.Side(side), at, b)
+			}
+		}
+		return
+	}
+	if e.tcp.done() {
+		d.detach(f, e, at)
+		d.drop(f)
+		f.Ignore()
+	}
+}
+
+func (d *Dispatcher) detach(f *flows.Flow, e *session, at flows.Stamp) {
+	tcp := e.tcp
+	e.tcp = nil
+	tcp.end(f, at)
+}
+
+// Gap implements flows.Consumer.
+func (d *Dispatcher) Gap(f *flows.Flow, side flows.Side, at flows.Stamp, n int64) {
+	e := d.session(f)
+	if e.tcp == nil {
+		e.sides[side].buf = e.sides[side].buf[:0]
+		return
+	}
+	e.tcp.gap(f, side, at, n)
+	d.afterwards(f, e, at)
+}
+
+// Fin implements flows.Consumer.
+func (d *Dispatcher) Fin(f *flows.Flow, side flows.Side, at flows.Stamp) {
+	if uint32(f.User[0]) == 0 {
+		return
+	}
+	if e := d.session(f); e.tcp != nil {
+		e.tcp.fin(f, side, at)
+		d.afterwards(f, e, at)
+	}
+}
+
+// Rst implements flows.Consumer.
+func (d *Dispatcher) Rst(f *flows.Flow, side flows.Side, at flows.Stamp) {
+	if uint32(f.User[0]) == 0 {
+		return
+	}
+	if e := d.session(f); e.tcp != nil {
+		e.tcp.rst(f, side, at)
+		d.afterwards(f, e, at)
+	}
+}
+
+// Datagram implements flows.Consumer.
+func (d *Dispatcher) Datagram(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte) {
+	var e *session
+	switch i := f.User[0] >> protocolShift; {
+	case uint32(f.User[0]) != 0:
+		e = d.session(f)
+	case i != 0:
+		e = d.attachDatagram(f, int(i-1))
+	default:
+		i, v := d.ask(f, side, data)
+		if v != Yes {
+			if f.Sides[0].Packets+f.Sides[1].Packets >= maxTries/4 {
+				f.Ignore()
+			}
+			return
+		}
+		f.User[0] |= uint64(i+1) << protocolShift
+		d.protocols[i].tell(Started, f, side, at)
+		e = d.attachDatagram(f, i)
+	}
+	e.udp.datagram(f, side, at, data)
+	if e.udp.idle() { // as after nearly every answer: a million flows need few parsers
+		e.udp.end(f, at)
+		d.drop(f)
+	}
+}
+
+func (d *Dispatcher) attachDatagram(f *flows.Flow, index int) *session {
+	e := d.session(f)
+	e.handler = index
+	e.udp = d.protocols[index].newDatagram(f)
+	return e
+}
+
+// Ended implements flows.Consumer.
+func (d *Dispatcher) Ended(f *flows.Flow, tcp *flows.TCP) {
+	if uint32(f.User[0]) != 0 {
+		e := d.session(f)
+		if e.udp != nil {
+			e.udp.end(f, f.Last)
+		} else if e.tcp != nil {
+			d.detach(f, e, f.Last)
+		}
+		d.drop(f)
+	}
+	if i := f.User[0] >> protocolShift; i != 0 && f.Proto == flows.ProtoUDP {
+		d.protocols[i-1].tell(Ended, f, flows.Initiator, f.Last)
+	}
+	if d.hooks.FlowEnded != nil && !d.stopped {
+		d.hooks.FlowEnded(f, tcp)
+	}
+}
+
+// traits are a protocol without its message type.
+type traits struct {
+	name             string
+	probe            Probe
+	ports            []uint16
+	stream, datagram bool
+}
+
+func (t *traits) hasPort(f *flows.Flow) bool {
+	return len(t.ports) > 0 && (slices.Contains(t.ports, f.DstPort) || slices.Contains(t.ports, f.SrcPort))
+}
+
+// handler is a handling with its message type out of sight.
+type handler interface {
+	traits() *traits
+	newStream(f *flows.Flow, side flows.Side, at flows.Stamp) streamSession
+	newDatagram(f *flows.Flow) datagramSession
+	tell(k Kind, f *flows.Flow, side flows.Side, at flows.Stamp)
+}
+
+type streamSession interface {
+	feed(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte)
+	gap(f *flows.Flow, side flows.Side, at flows.Stamp, n int64)
+	fin(f *flows.Flow, side flows.Side, at flows.Stamp)
+	rst(f *flows.Flow, side flows.Side, at flows.Stamp)
+	end(f *flows.Flow, at flows.Stamp) // and the session is given back
+	done() bool
+	tunnel() Tunneler // nil unless the bytes from now on are of another protocol
+}
+
+type datagramSession interface {
+	datagram(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte)
+	idle() bool
+	end(f *flows.Flow, at flows.Stamp)
+}
+
+// handling is a registered protocol with the parsers that wait for a flow.
+type handling[M any] struct {
+	d         *Dispatcher
+	p         Protocol[M]
+	fn        func(Event[M])
+	t         traits
+	streams   []*stream[M]
+	datagrams []*datagram[M]
+}
+
+func (h *handling[M]) traits() *traits {
+	if !h.t.stream && !h.t.datagram {
+		h.t = traits{h.p.Name, h.p.Probe, h.p.Ports, h.p.Stream != nil, h.p.Datagram != nil}
+	}
+	return &h.t
+}
+
+func (h *handling[M]) tell(k Kind, f *flows.Flow, side flows.Side, at flows.Stamp) {
+	if !h.d.stopped {
+		h.fn(Event[M]{Kind: k, Side: side, Protocol: h.p.Name, At: at, Flow: f})
+	}
+}
+
+// emit hands on the messages and returns the empty slice.
+func (h *handling[M]) emit(f *flows.Flow, side flows.Side, at flows.Stamp, messages []M) []M {
+	for i := range messages {
+		if h.d.stopped {
+			break
+		}
+		h.fn(Event[M]{Kind: Message, Side: side, Protocol: h.p.Name, At: at, Flow: f, Message: &messages[i]})
+	}
+	return messages[:0]
+}
+
+func (h *handling[M]) newStream(f *flows.Flow, side flows.Side, at flows.Stamp) streamSession {
+	h.tell(Started, f, side, at)
+	var s *stream[M]
+	if n := len(h.streams); n > 0 {
+		s = h.streams[n-1]
+		h.streams = h.streams[:n-1]
+	} else {
+		s = &stream[M]{h: h, parser: h.p.Stream()}
+	}
+	begin(s.parser, f)
+	return s
+}
+
+func (h *handling[M]) newDatagram(f *flows.Flow) datagramSession {
+	var s *datagram[M]
+	if n := len(h.datagrams); n > 0 {
+		s = h.datagrams[n-1]
+		h.datagrams = h.datagrams[:n-1]
+	} else {
+		s = &datagram[M]{h: h, parser: h.p.Datagram()}
+	}
+	begin(s.parser, f)
+	return s
+}
+
+type stream[M any] struct {
+	h        *handling[M]
+	parser   SessionParser[M]
+	messages []M
+}
+
+func (s *stream[M]) feed(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte) {
+	if m := s.parser.Feed(s.messages, side, at, data); len(m) > 0 {
+		s.messages = s.h.emit(f, side, at, m)
+	}
+}
+
+func (s *stream[M]) gap(f *flows.Flow, side flows.Side, at flows.Stamp, n int64) {
+	s.messages = s.h.emit(f, side, at, s.parser.Gap(s.messages, side, at, n))
+}
+
+func (s *stream[M]) fin(f *flows.Flow, side flows.Side, at flows.Stamp) {
+	s.messages = s.h.emit(f, side, at, s.parser.Fin(s.messages, side, at))
+}
+
+func (s *stream[M]) rst(f *flows.Flow, side flows.Side, at flows.Stamp) {
+	s.messages = s.h.emit(f, side, at, s.parser.Rst(s.messages, side, at))
+}
+
+func (s *stream[M]) end(f *flows.Flow, at flows.Stamp) {
+	s.messages = s.h.emit(f, flows.Initiator, at, s.parser.End(s.messages))
+	s.h.tell(Ended, f, flows.Initiator, at)
+	s.parser.Reset()
+	s.h.streams = append(s.h.streams, s)
+}
+
+func (s *stream[M]) done() bool { return s.parser.Done() }
+
+func (s *stream[M]) tunnel() Tunneler {
+	if t, ok := s.parser.(Tunneler); ok && t.Tunnel() {
+		return t
+	}
+	return nil
+}
+
+type datagram[M any] struct {
+	h        *handling[M]
+	parser   DatagramParser[M]
+	messages []M
+}
+
+func (s *datagram[M]) idle() bool { return s.parser.Idle() }
+
+func (s *datagram[M]) datagram(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte) {
+	s.messages = s.h.emit(f, side, at, s.parser.Datagram(s.messages, side, at, data))
+}
+
+func (s *datagram[M]) end(f *flows.Flow, at flows.Stamp) {
+	s.messages = s.h.emit(f, flows.Initiator, at, s.parser.End(s.messages))
+	s.parser.Reset()
+	s.h.datagrams = append(s.h.datagrams, s)
+}
