@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caplake/caplake/cmd/internal/run"
 	"github.com/caplake/caplake/schema"
@@ -48,6 +49,23 @@ func TestUsageErrors(t *testing.T) {
 		{"convert --workers 0 x", `caplake: invalid argument "0" for "--workers" flag: want a positive number` + "\n" + convert},
 		{"convert --tcp-idle 0s x", `caplake: invalid argument "0s" for "--tcp-idle" flag: want a duration such as 90s or 5m, or "never"` + "\n" + convert},
 		{"convert --max-held 1.5GiB x", `caplake: invalid argument "1.5GiB" for "--max-held" flag: want a positive number of bytes such as 64MiB` + "\n" + convert},
+		{"convert x -o y -q -v", "caplake: --quiet and --verbose contradict each other\n" + convert},
+		{"convert x -o y --log-format xml", `caplake: --log-format "xml": must be text or json` + "\n" + convert},
+		{"convert x -o y --prot tcp", "caplake: unknown flag: --prot; did you mean --proto?\n" + convert},
+		{"convert x -o y --proto http", `caplake: invalid argument "http" for "--proto" flag: want an IP protocol such as tcp, udp, icmp, icmp6, sctp, gre or esp, or its number` + "\n" + convert},
+		{"convert x -o y --port 80,https", `caplake: invalid argument "80,https" for "--port" flag: want a port such as 443 or a range such as 8000-8999` + "\n" + convert},
+		{"convert x -o y --net 10.1.2.3/8", `caplake: invalid argument "10.1.2.3/8" for "--net" flag: it has bits set after the prefix: did you mean 10.0.0.0/8?` + "\n" + convert},
+		{"convert x -o y --host localhost", `caplake: invalid argument "localhost" for "--host" flag: want an IP address such as 192.0.2.1 or 2001:db8::1` + "\n" + convert},
+		{"convert x -o y --after noon", `caplake: invalid argument "noon" for "--after" flag: want a time such as 2024-05-06T07:08:09.123456789Z, or seconds since 1970 such as 1714979289.123456789` + "\n" + convert},
+		{"convert x -o y --after 2024-05-07 --before 2024-05-06", "caplake: --after must be earlier than --before\n" + convert},
+		{"convert x -o y --config nosuch.toml", "caplake: --config: open nosuch.toml: no such file or directory\n" + convert},
+		{"convert -n", "caplake: no captures given\n" + convert},
+		{"inspect", "caplake: no captures given\n" + `Run "caplake inspect --help" for usage.` + "\n"},
+		{"inspect --jsno x", "caplake: unknown flag: --jsno; did you mean --json?\n" + `Run "caplake inspect --help" for usage.` + "\n"},
+		{"completion", "caplake: completion wants one shell: bash, zsh or fish\n" + `Run "caplake completion --help" for usage.` + "\n"},
+		{"completion tcsh", `caplake: no completion for "tcsh"; there is one for bash, zsh and fish` + "\n" + `Run "caplake completion --help" for usage.` + "\n"},
+		{"man 1", `caplake: man takes no arguments, got "1"` + "\n" + `Run "caplake man --help" for usage.` + "\n"},
+		{"help convrt", `caplake: unknown command "convrt"` + "\n" + hint},
 		{"schema flow", `caplake: no table "flow"; there are flows, http, tls, certificates, dns, captures` + "\n" + `Run "caplake schema --help" for usage.` + "\n"},
 		{"schema --format xml", `caplake: --format "xml": must be text, markdown or json` + "\n" + `Run "caplake schema --help" for usage.` + "\n"},
 		{"schema --json --format text", "caplake: --json and --format text contradict each other\n" + `Run "caplake schema --help" for usage.` + "\n"},
@@ -63,29 +81,35 @@ func TestUsageErrors(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for name, args := range map[string]string{"help": "help", "convert": "convert --help", "schema": "help schema"} {
+	for name, args := range map[string]string{"help": "help", "convert": "convert --help", "schema": "help schema", "inspect": "inspect -h", "completion": "completion --help", "man": "help man"} {
 		code, got, stderr := caplake(t, strings.Fields(args)...)
 		if code != exitOK || stderr != "" {
 			t.Errorf("%s: code %d, stderr %q", args, code, stderr)
 		}
 		for line := range strings.SplitSeq(got, "\n") {
-			if len(line) > 79 {
-				t.Errorf("%s: line of %d columns: %s", args, len(line), line)
+			if n := utf8.RuneCountInString(line); n > 79 {
+				t.Errorf("%s: line of %d columns: %s", args, n, line)
 			}
 		}
-		golden := filepath.Join("testdata", name+".txt")
-		if *update {
-			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
+		golden(t, name, got)
+	}
+}
+
+// golden compares with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if got != string(want) {
-			t.Errorf("%s is not %s (go test -update writes it anew):\n%s", args, golden, got)
-		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("not what is in %s (go test -update writes it anew):\n%s", file, got)
 	}
 }
 
@@ -203,7 +227,7 @@ func TestInterrupted(t *testing.T) {
 	var o, e bytes.Buffer
 	c := command{stdin: strings.NewReader(""), stdout: &o, stderr: &e}
 	code := c.run(ctx, []string{"convert", "../../testdata/captures", "-o", out, "-q"})
-	if code != exitInterrupted || e.String() != "caplake: interrupted; no dataset was written\n" {
+	if code != exitInterrupted || e.String() != "caplake: interrupted; no dataset was written, nothing is left of it\n" {
 		t.Errorf("code %d, stderr %q", code, e.String())
 	}
 	if _, err := os.Stat(filepath.Join(out, "manifest.json")); !errors.Is(err, os.ErrNotExist) {

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
 	"os"
 	"runtime"
 	"slices"
@@ -32,11 +35,11 @@ const (
 type command struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	terminal       bool // stderr is a terminal: show progress
+	terminal       bool                // stderr is a terminal: show progress
+	color          bool                // and color errors
+	getenv         func(string) string // nil: there is no environment
+	log            *slog.Logger        // errors go here, unless it is nil
 }
-
-// subcommands, in the order of the help.
-func subcommands() []string { return []string{"convert", "schema", "version", "help"} }
 
 // run runs the command that args name and returns the exit code.
 func (c *command) run(ctx context.Context, args []string) int {
@@ -48,8 +51,14 @@ func (c *command) run(ctx context.Context, args []string) int {
 	switch name {
 	case "convert":
 		return c.convert(ctx, rest)
+	case "inspect":
+		return c.inspect(ctx, rest)
 	case "schema":
 		return c.schema(rest)
+	case "completion":
+		return c.completion(rest)
+	case "man":
+		return c.man(rest)
 	case "version", "--version", "-V":
 		return c.version(rest)
 	case "help", "--help", "-h":
@@ -59,7 +68,11 @@ func (c *command) run(ctx context.Context, args []string) int {
 		return c.usage("", fmt.Errorf("a command must come before %s", name))
 	}
 	msg := fmt.Sprintf("unknown command %q", name)
-	if near := nearest(name, subcommands()); near != "" {
+	var names []string
+	for _, s := range specs() {
+		names = append(names, s.name)
+	}
+	if near := nearest(name, names); near != "" {
 		msg += fmt.Sprintf("; did you mean %q?", near)
 	} else if _, err := os.Stat(name); err == nil {
 		msg += fmt.Sprintf("; to convert it: caplake convert %s -o OUT", name)
@@ -75,16 +88,24 @@ func (c *command) version(args []string) int {
 }
 
 func (c *command) help(args []string) int {
-	if len(args) == 0 {
+	switch len(args) {
+	case 0:
+		return c.print(helpText())
+	case 1:
+		if _, ok := specOf(args[0]); ok {
+			return c.commandHelp(args[0])
+		}
+		return c.usage("", fmt.Errorf("unknown command %q", args[0]))
+	}
+	return c.usage("", fmt.Errorf("help for one command at a time, got %q", args))
+}
+
+func (c *command) commandHelp(name string) int {
+	s, _ := specOf(name)
+	if name == "help" || name == "version" {
 		return c.print(helpText())
 	}
-	switch args[0] {
-	case "convert":
-		return c.print(convertHelp())
-	case "schema":
-		return c.print(schemaHelp)
-	}
-	return c.print(helpText())
+	return c.print(s.help())
 }
 
 // print writes what the user asked for to standard output.
@@ -97,6 +118,10 @@ func (c *command) print(s string) int {
 
 // failed reports an error of the run.
 func (c *command) failed(err error) int {
+	var p *fs.PathError
+	if errors.As(err, &p) && error(p) == err && (p.Op == "stat" || p.Op == "open") {
+		err = fmt.Errorf("%s: %w", p.Path, p.Err) // the system call is nobody's concern
+	}
 	c.errorf("%v", err)
 	return exitFailed
 }
@@ -115,8 +140,53 @@ func (c *command) usage(sub string, err error) int {
 	return exitUsage
 }
 
-func (c *command) errorf(format string, args ...any) {
-	fmt.Fprintf(c.stderr, "caplake: "+format+"\n", args...)
+func (c *command) printJSON(v any) error {
+	e := json.NewEncoder(c.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func (c *command) errorf(format string, args ...any) { c.say(slog.LevelError, format, args...) }
+func (c *command) warnf(format string, args ...any)  { c.say(slog.LevelWarn, format, args...) }
+
+// say reports something to the user.
+func (c *command) say(level slog.Level, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if c.log != nil {
+		c.log.Log(context.Background(), level, text)
+		return
+	}
+	prefix, color := "caplake:", "31"
+	if level == slog.LevelWarn {
+		prefix, color = "caplake: warning:", "33"
+	}
+	if c.color {
+		prefix = "\x1b[" + color + "m" + prefix + "\x1b[m"
+	}
+	fmt.Fprintf(c.stderr, "%s %s\n", prefix, text)
+}
+
+// Formats of the log.
+const (
+	logText = "text"
+	logJSON = "json"
+)
+
+func (c *command) logger(format string, level slog.Level) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if format == logJSON {
+		return slog.New(slog.NewJSONHandler(c.stderr, o))
+	}
+	return slog.New(slog.NewTextHandler(c.stderr, o))
+}
+
+// env returns a variable of the environment.
+func (c *command) env(name string) string {
+	if c.getenv == nil {
+		return ""
+	}
+	return c.getenv(name)
 }
 
 // parse parses flags, adding to the error of an unknown one the flag that was

@@ -2,16 +2,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/caplake/caplake/cmd/internal/filter"
 	"github.com/caplake/caplake/cmd/internal/run"
 )
 
@@ -29,25 +31,17 @@ type options struct {
 	maxHeldPerSide, maxHeld size
 	maxFragments            size
 	workers, shards         count
-	json, quiet             bool
-}
-
-// group is a section of the help.
-type group struct {
-	title string
-	flags *pflag.FlagSet
+	filter                  filter.Filter
+	dryRun, json            bool
+	quiet, verbose          bool
+	logFormat, configFile   string
 }
 
 // groups declares the flags, with the defaults of the wiring, and sets o to them.
 func (o *options) groups() []group {
 	d := run.Default()
 	var groups []group
-	add := func(title string) *pflag.FlagSet {
-		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
-		fs.SortFlags = false
-		groups = append(groups, group{title, fs})
-		return fs
-	}
+	add := func(title string) *pflag.FlagSet { return newGroup(&groups, title) }
 	value := func(fs *pflag.FlagSet, v pflag.Value, name, usage string) { fs.Var(v, name, usage) }
 	duration := func(fs *pflag.FlagSet, v *timeout, name string, d time.Duration, usage string) {
 		*v = timeout(d)
@@ -65,6 +59,8 @@ func (o *options) groups() []group {
 	fs := add("Output")
 	fs.StringVarP(&o.out, "out", "o", "", "write the dataset to the directory `DIR`")
 	fs.StringVar(&o.format, "format", d.Format, "`FORMAT` of the files: parquet or arrow")
+	note(fs, "out", notePath, "dir")
+	note(fs, "format", noteValues, "parquet", "arrow")
 	fs.BoolVar(&o.overwrite, "overwrite", false, "replace a dataset that is in DIR already")
 	number(fs, &o.rowGroupRows, "row-group-rows", d.RowGroupRows, "rows of a row group (Parquet) or record batch (Arrow)")
 
@@ -73,6 +69,18 @@ func (o *options) groups() []group {
 	fs.BoolVar(&o.fingerprints, "fingerprints", false, "write the strings that JA3, JA3S and JA4 are made from")
 	fs.BoolVar(&o.noChecksums, "no-checksums", false, "do not verify checksums of IP, TCP and UDP")
 	fs.BoolVar(&o.noHash, "no-hash", false, "do not compute the SHA-256 of the captures")
+
+	fs = add("Which packets (others are counted as filtered and left out)")
+	value(fs, moment{&o.filter.After}, "after", "packets at this time or later: 2024-05-06T07:08:09.5Z, 2024-05-06, or seconds since 1970; UTC where no zone is given")
+	value(fs, moment{&o.filter.Before}, "before", "packets earlier than this time")
+	value(fs, &many[netip.Addr]{&o.filter.Hosts, filter.ParseHost, "ADDR"}, "host", "packets from or to this address")
+	value(fs, &many[netip.Prefix]{&o.filter.Nets, filter.ParseNet, "NET"}, "net", "packets from or to this network, such as 192.0.2.0/24")
+	value(fs, &many[filter.Ports]{&o.filter.Ports, filter.ParsePorts, "PORT"}, "port", "packets from or to this port, or one in a range such as 8000-8999")
+	value(fs, &many[uint8]{&o.filter.Protos, filter.ParseProto, "PROTO"}, "proto", "packets of this protocol over IP: tcp, udp, icmp, icmp6, sctp, … or its number")
+	for _, name := range []string{"host", "net", "port", "proto"} {
+		note(fs, name, noteMany)
+	}
+	note(fs, "proto", noteValues, "tcp", "udp", "icmp", "icmp6", "sctp", "gre", "esp")
 
 	fs = add("When a flow ends (times of packets, not of the clock)")
 	duration(fs, &o.tcpIdle, "tcp-idle", d.TCPIdle, "an open TCP flow without packets ends after this time")
@@ -93,8 +101,14 @@ func (o *options) groups() []group {
 	o.workers = 0
 	value(fs, &o.workers, "workers", "cores to use; changes nothing in the output (default: all)")
 	number(fs, &o.shards, "shards", d.Shards, "partitions of the flows; bounds the use of cores")
+	fs.BoolVarP(&o.dryRun, "dry-run", "n", false, "convert nothing; say which captures would be read, in which order, and about how many rows, bytes and seconds that makes, judging by a sample")
 	fs.BoolVar(&o.json, "json", false, "print the report as JSON on standard output")
 	fs.BoolVarP(&o.quiet, "quiet", "q", false, "print errors and damaged inputs only")
+	fs.BoolVarP(&o.verbose, "verbose", "v", false, "log every input")
+	fs.StringVar(&o.logFormat, "log-format", "", "log as `FORMAT` text or json to standard error, errors included (default: a line that moves on a terminal, text elsewhere)")
+	note(fs, "log-format", noteValues, logText, logJSON)
+	fs.StringVar(&o.configFile, "config", "", "take flags that are not given from `FILE`")
+	note(fs, "config", notePath, "file")
 	return groups
 }
 
@@ -107,44 +121,78 @@ func (o *options) config() run.Config {
 		Attempt: time.Duration(o.attempt), CloseLinger: time.Duration(o.linger), Active: time.Duration(o.active),
 		MaxFlows: int(o.maxFlows), MaxHeldPerSide: int(o.maxHeldPerSide), MaxHeld: int64(o.maxHeld),
 		MaxFragmentBytes: int64(o.maxFragments),
+		Filter:           o.filter,
 		Workers:          int(o.workers), Shards: int(o.shards),
 		Version: version,
 	}
 }
 
+// validate reports what contradicts itself. Of --quiet and --verbose the one
+// on the command line wins over the one that is set elsewhere.
+func (o *options) validate(fs *pflag.FlagSet) error {
+	var errs []error
+	if o.quiet && o.verbose {
+		switch quiet, verbose := fs.Changed("quiet"), fs.Changed("verbose"); {
+		case quiet == verbose:
+			errs = append(errs, errors.New("--quiet and --verbose contradict each other"))
+		default:
+			o.quiet, o.verbose = quiet, verbose
+		}
+	}
+	if o.logFormat != "" && o.logFormat != logText && o.logFormat != logJSON {
+		errs = append(errs, fmt.Errorf("--log-format %q: must be text or json", o.logFormat))
+	}
+	return errors.Join(errs...)
+}
+
 func (c *command) convert(ctx context.Context, args []string) int {
 	var o options
-	fs := pflag.NewFlagSet("convert", pflag.ContinueOnError)
-	fs.Usage = func() {}
-	for _, g := range o.groups() {
-		fs.AddFlagSet(g.flags)
-	}
+	fs := flagsOf("convert", o.groups())
 	help, err := parse(fs, args)
 	if help {
-		return c.print(convertHelp())
+		return c.commandHelp("convert")
+	}
+	if err == nil {
+		err = settings(fs, c.env)
 	}
 	if err != nil {
 		return c.usage("convert", err)
 	}
 	cfg := o.config()
 	cfg.Inputs, cfg.Stdin = fs.Args(), c.stdin
-	if err := cfg.Validate(); err != nil {
+	wanted := cfg
+	if o.dryRun && cfg.Out == "" {
+		wanted.Out = "." // a dry run needs none
+	}
+	if err := errors.Join(o.validate(fs), wanted.Validate()); err != nil {
 		return c.usage("convert", err)
 	}
+	if o.logFormat == logJSON {
+		c.log = c.logger(o.logFormat, slog.LevelInfo)
+	}
+	if o.dryRun {
+		return c.dryRun(ctx, cfg, &o)
+	}
 
-	report, err := c.watch(ctx, cfg, o.quiet)
+	logging := !o.quiet && (!c.terminal || o.verbose || o.logFormat != "")
+	var report *run.Report
+	if logging {
+		report, err = c.convertLogging(ctx, cfg, &o)
+	} else {
+		err = c.watch(o.quiet, func(p *run.Progress) (err error) {
+			report, err = run.Convert(ctx, cfg, p)
+			return err
+		})
+	}
 	switch {
 	case err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		c.errorf("interrupted; no dataset was written")
-		return exitInterrupted
+		return c.interrupted(cfg.Out)
 	case err != nil:
 		return c.failed(err)
 	}
 	switch {
 	case o.json:
-		e := json.NewEncoder(c.stdout)
-		e.SetIndent("", "  ")
-		err = e.Encode(report)
+		err = c.printJSON(report)
 	case !o.quiet:
 		err = writeSummary(c.stdout, report)
 	}
@@ -153,16 +201,30 @@ func (c *command) convert(ctx context.Context, args []string) int {
 	}
 	if !o.quiet {
 		for _, w := range report.Warnings {
-			c.errorf("warning: %s", w)
+			c.warnf("%s", w)
 		}
 	}
-	for _, d := range report.Damaged {
-		c.errorf("%s", damageText(d))
+	if !logging { // the log has them
+		for _, d := range report.Damaged {
+			c.errorf("%s", damageText(d))
+		}
 	}
 	if len(report.Damaged) > 0 {
 		return exitDamaged
 	}
 	return exitOK
+}
+
+// interrupted says what an interrupted conversion left in out.
+func (c *command) interrupted(out string) int {
+	left := "; no dataset was written"
+	if _, err := os.Stat(filepath.Join(out, "manifest.json")); err == nil {
+		left = fmt.Sprintf("; the dataset that was in %s is as it was", out)
+	} else if _, err := os.Stat(out); errors.Is(err, os.ErrNotExist) {
+		left += ", nothing is left of it"
+	}
+	c.errorf("interrupted%s", left)
+	return exitInterrupted
 }
 
 func damageText(d run.Damage) string {
@@ -172,43 +234,25 @@ func damageText(d run.Damage) string {
 	return fmt.Sprintf("%s: packet %d at byte %d: %s", d.File, d.Packet, d.Offset, d.Error)
 }
 
-// watch converts and shows how far it is: on a terminal as a line that moves,
-// elsewhere as a log.
-func (c *command) watch(ctx context.Context, cfg run.Config, quiet bool) (*run.Report, error) {
-	if quiet {
-		return run.Convert(ctx, cfg, nil)
+// convertLogging converts and logs how far it is.
+func (c *command) convertLogging(ctx context.Context, cfg run.Config, o *options) (*run.Report, error) {
+	level := slog.LevelInfo
+	if o.verbose {
+		level = slog.LevelDebug
 	}
-	if !c.terminal {
-		log := slog.New(slog.NewTextHandler(c.stderr, nil))
-		cfg.Logger = log
-		log.Info("started", "out", cfg.Out, "format", cfg.Format, "version", version)
-		report, err := run.Convert(ctx, cfg, nil)
-		if err == nil {
-			log.Info("finished", "inputs", report.Inputs, "damaged", len(report.Damaged), "packets", report.Packets,
-				"bytes", report.Bytes, "seconds", report.Duration, "peak_memory", report.PeakMemory)
-		}
-		return report, err
-	}
+	log := c.logger(o.logFormat, level)
+	cfg.Logger = log
+	log.Info("started", "out", cfg.Out, "format", cfg.Format, "version", version)
 	var progress run.Progress
-	line := progressLine{w: c.stderr, began: time.Now()}
-	done := make(chan struct{})
-	var shown sync.WaitGroup
-	shown.Go(func() {
-		tick := time.NewTicker(200 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case now := <-tick.C:
-				read, total, packets := progress.Snapshot()
-				line.show(now, read, total, packets)
-			}
-		}
+	stop := every(30*time.Second, func(time.Time) {
+		read, total, packets := progress.Snapshot()
+		log.Info("progress", "bytes", read, "of", total, "packets", packets)
 	})
 	report, err := run.Convert(ctx, cfg, &progress)
-	close(done)
-	shown.Wait()
-	line.clear()
+	stop()
+	if err == nil {
+		log.Info("finished", "inputs", report.Inputs, "damaged", len(report.Damaged), "packets", report.Packets,
+			"bytes", report.Bytes, "seconds", report.Duration, "peak_memory", report.PeakMemory)
+	}
 	return report, err
 }

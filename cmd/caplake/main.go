@@ -14,11 +14,14 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second interrupt ends the process at once
+	terminal := term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb"
 	c := command{
 		stdin:    os.Stdin,
 		stdout:   os.Stdout,
 		stderr:   os.Stderr,
-		terminal: term.IsTerminal(int(os.Stderr.Fd())),
+		terminal: terminal,
+		color:    terminal && os.Getenv("NO_COLOR") == "", // https://no-color.org
+		getenv:   os.Getenv,
 	}
 	code := c.run(ctx, os.Args[1:])
 	stop()

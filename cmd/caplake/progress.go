@@ -3,8 +3,51 @@ package main
 import (
 	"fmt"
 	"io"
+	"sync"
 	"time"
+
+	"github.com/caplake/caplake/cmd/internal/run"
 )
+
+// watch does work and shows on a terminal how far it is.
+func (c *command) watch(quiet bool, work func(*run.Progress) error) error {
+	if quiet || !c.terminal {
+		return work(nil)
+	}
+	var progress run.Progress
+	line := progressLine{w: c.stderr, began: time.Now()}
+	stop := every(200*time.Millisecond, func(now time.Time) {
+		read, total, packets := progress.Snapshot()
+		line.show(now, read, total, packets)
+	})
+	err := work(&progress)
+	stop()
+	line.clear()
+	return err
+}
+
+// every calls f at intervals until stop is called; when stop returns, f is not
+// running.
+func every(interval time.Duration, f func(now time.Time)) (stop func()) {
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case now := <-tick.C:
+				f(now)
+			}
+		}
+	})
+	return func() {
+		close(done)
+		running.Wait()
+	}
+}
 
 // progressLine is one line of a terminal that says how far a conversion is.
 type progressLine struct {

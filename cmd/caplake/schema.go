@@ -6,38 +6,38 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/caplake/caplake/schema"
 )
 
-const schemaHelp = `Prints the tables of a dataset and their columns.
+// schemaOptions are the flags of schema.
+type schemaOptions struct {
+	format string
+	json   bool
+}
 
-Usage:
-  caplake schema [flags] [TABLE]
-
-Flags:
-      --format FORMAT   text, markdown or json (default text)
-      --json            same as --format json
-`
+func (o *schemaOptions) groups() (groups []group) {
+	fs := newGroup(&groups, "Flags")
+	fs.StringVar(&o.format, "format", "text", "`FORMAT`: text, markdown or json")
+	note(fs, "format", noteValues, "text", "markdown", "json")
+	fs.BoolVar(&o.json, "json", false, "same as --format json")
+	return groups
+}
 
 func (c *command) schema(args []string) int {
-	fs := pflag.NewFlagSet("schema", pflag.ContinueOnError)
-	fs.Usage = func() {}
-	format := fs.String("format", "text", "")
-	asJSON := fs.Bool("json", false, "")
+	var o schemaOptions
+	fs := flagsOf("schema", o.groups())
 	help, err := parse(fs, args)
 	if help {
-		return c.print(schemaHelp)
+		return c.commandHelp("schema")
 	}
 	if err != nil {
 		return c.usage("schema", err)
 	}
-	if *asJSON {
-		if fs.Changed("format") && *format != "json" {
-			return c.usage("schema", fmt.Errorf("--json and --format %s contradict each other", *format))
+	if o.json {
+		if fs.Changed("format") && o.format != "json" {
+			return c.usage("schema", fmt.Errorf("--json and --format %s contradict each other", o.format))
 		}
-		*format = "json"
+		o.format = "json"
 	}
 
 	tables := schema.Tables()
@@ -59,7 +59,7 @@ func (c *command) schema(args []string) int {
 	}
 
 	var b bytes.Buffer
-	switch *format {
+	switch o.format {
 	case "text":
 		for i := range tables {
 			if i > 0 {
@@ -77,7 +77,7 @@ func (c *command) schema(args []string) int {
 			return c.failed(err)
 		}
 	default:
-		return c.usage("schema", fmt.Errorf("--format %q: must be text, markdown or json", *format))
+		return c.usage("schema", fmt.Errorf("--format %q: must be text, markdown or json", o.format))
 	}
 	return c.print(b.String())
 }

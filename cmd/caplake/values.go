@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caplake/caplake/cmd/internal/filter"
 )
 
 // timeout is a flag: a positive duration, or "never", which is negative.
@@ -134,4 +136,71 @@ func humanDuration(d time.Duration) string {
 		return d.Round(100 * time.Millisecond).String()
 	}
 	return d.Round(time.Second).String()
+}
+
+// many is a flag that may be given more than once, or have several values
+// separated by commas.
+type many[T any] struct {
+	values *[]T
+	parse  func(string) (T, error)
+	typ    string
+}
+
+func (*many[T]) String() string { return "" } // no default
+
+func (v *many[T]) Set(s string) error {
+	var list []T
+	for part := range strings.SplitSeq(s, ",") {
+		x, err := v.parse(strings.TrimSpace(part))
+		if err != nil {
+			return err
+		}
+		list = append(list, x)
+	}
+	*v.values = append(*v.values, list...)
+	return nil
+}
+
+func (v *many[T]) Type() string { return v.typ }
+
+// moment is a flag: a time in nanoseconds since 1970, nil if it is not given.
+type moment struct{ at **int64 }
+
+func (moment) String() string { return "" } // no default
+
+func (v moment) Set(s string) error {
+	t, err := filter.ParseTime(s)
+	if err == nil {
+		*v.at = &t
+	}
+	return err
+}
+
+func (moment) Type() string { return "TIME" }
+
+// humanTime returns a time in UTC, to the nanosecond; --after takes it as it is.
+func humanTime(ns int64) string {
+	return time.Unix(0, ns).UTC().Format("2006-01-02T15:04:05.000000000Z")
+}
+
+// humanBits returns a number of bits with a decimal unit.
+func humanBits(n float64) string {
+	for _, unit := range []string{"bit", "kbit", "Mbit", "Gbit", "Tbit"} {
+		if n < 999.5 || unit == "Tbit" {
+			return humanRate(n) + " " + unit
+		}
+		n /= 1000
+	}
+	return ""
+}
+
+// humanRate returns n with three significant digits, all of those before the point.
+func humanRate(n float64) string {
+	switch {
+	case n >= 99.95:
+		return humanCount(int64(n + 0.5))
+	case n >= 9.995:
+		return strconv.FormatFloat(n, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(n, 'f', 2, 64)
 }

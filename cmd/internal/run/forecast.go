@@ -47,7 +47,8 @@ type Estimate struct {
 	Tables      []TableReport `json:"tables"` // File is empty
 }
 
-// A sample takes the beginning of a few inputs, evenly spread.
+// A sample takes the beginning of a few inputs, evenly spread; or all, where
+// they are small.
 const (
 	sampleInputs = 8
 	sampleBytes  = 64 << 20
@@ -111,10 +112,14 @@ func estimate(ctx context.Context, cfg Config, inputs []ingest.Input, total int6
 		return nil, err
 	}
 	n := min(sampleInputs, len(inputs))
+	share := int64(sampleBytes / n)
+	if total <= sampleBytes && len(inputs) <= 1000 {
+		n, share = len(inputs), sampleBytes
+	}
 	e := &Estimate{}
 	for i := range n {
 		from := inputs[i*len(inputs)/n].Path
-		copied, err := copyStart(filepath.Join(sample, fmt.Sprint(i)), from, int64(sampleBytes/n))
+		copied, err := copyStart(filepath.Join(sample, fmt.Sprint(i)), from, share)
 		if err != nil {
 			continue // of one that cannot be read there is nothing to learn
 		}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/caplake/caplake/schema"
+)
+
+// spec describes a command: help, manual and completion are made from it.
+type spec struct {
+	name     string
+	summary  string // in the list of commands
+	synopsis string // what follows "caplake NAME"
+	about    string // paragraphs of the help
+	examples string // a command on each line
+	exits    string // its exit codes; "": those of all commands
+	hidden   bool   // not in the list of commands
+
+	groups func() []group  // flags; nil: none
+	args   func() []string // what arguments can be; nil: none. A nil list: files
+}
+
+// group is a section of the help.
+type group struct {
+	title string
+	flags *pflag.FlagSet
+}
+
+// specs lists the commands, in the order of the help.
+func specs() []spec {
+	files := func() []string { return nil }
+	return []spec{{
+		name:     "convert",
+		summary:  "convert captures",
+		synopsis: "[flags] PATH... -o OUT",
+		about: `Converts captures to a dataset: a directory with a folder per table.
+
+PATH is a capture (pcap or pcapng, also compressed, told by its content), a
+directory (searched through), a pattern in quotes, or - for standard input. All
+of them together are one conversion: a flow that spans several files is one
+flow.
+
+--host, --net, --port and --proto choose packets. Each may be given more than
+once, or with commas: one of its values is enough, but every flag that is given
+must fit. They look at the innermost packet, within VLANs and tunnels, after
+fragments were put together. An ICMP error also fits by the packet it quotes.
+`,
+		examples: `caplake convert traffic.pcap -o out
+caplake convert --format arrow --headers captures/ -o out
+caplake convert --dry-run /var/captures
+caplake convert --after 2024-05-06 --before 2024-05-07 --net 10.0.0.0/8 --port 53,443 captures/ -o out
+tcpdump -i eth0 -w - | caplake convert - -o out
+`,
+		groups: func() []group { return new(options).groups() },
+		args:   files,
+	}, {
+		name:     "inspect",
+		summary:  "say what captures are and hold",
+		synopsis: "[flags] PATH...",
+		about: `Reads captures to their end and says of each what it is, what is in it, what a
+conversion would make of its packets, and where it is damaged. PATH is as for
+convert. Nothing is written.
+`,
+		examples: `caplake inspect traffic.pcap
+caplake inspect --json captures/ | jq '.captures[] | select(.damage)'
+`,
+		exits: `0    done
+1    failed
+2    the command line is wrong
+3    done, but a capture is damaged
+130  interrupted
+`,
+		groups: func() []group { return new(inspectOptions).groups() },
+		args:   files,
+	}, {
+		name:     "schema",
+		summary:  "print the tables and their columns",
+		synopsis: "[flags] [TABLE]",
+		about:    "Prints the tables of a dataset and their columns.\n",
+		examples: "caplake schema dns\ncaplake schema --json\n",
+		exits:    "0    done\n2    the command line is wrong\n",
+		groups:   func() []group { return new(schemaOptions).groups() },
+		args: func() (names []string) {
+			for _, t := range schema.Tables() {
+				names = append(names, t.Name)
+			}
+			return names
+		},
+	}, {
+		name: "version", summary: "print the version",
+	}, {
+		name: "help", summary: "print this, or a command's help", synopsis: "[COMMAND]",
+		args: func() (names []string) {
+			for _, s := range specs() {
+				names = append(names, s.name)
+			}
+			return names
+		},
+	}, {
+		name: "completion", hidden: true,
+		summary:  "print a script that completes command lines",
+		synopsis: "SHELL",
+		about: `Prints a script that completes caplake's command lines. SHELL is bash, zsh or
+fish.
+`,
+		examples: `source <(caplake completion bash)
+caplake completion zsh > "${fpath[1]}/_caplake"
+caplake completion fish > ~/.config/fish/completions/caplake.fish
+`,
+		exits: "0    done\n2    the command line is wrong\n",
+		args:  func() []string { return []string{"bash", "zsh", "fish"} },
+	}, {
+		name: "man", hidden: true,
+		summary: "print the manual page",
+		about:   "Prints the manual page, in the form that man reads.\n",
+		examples: `caplake man > /usr/local/share/man/man1/caplake.1
+caplake man | man -l -
+`,
+		exits: "0    done\n2    the command line is wrong\n",
+	}}
+}
+
+func specOf(name string) (spec, bool) {
+	for _, s := range specs() {
+		if s.name == name {
+			return s, true
+		}
+	}
+	return spec{}, false
+}
+
+// flags returns all flags of a command in one set.
+func flagsOf(name string, groups []group) *pflag.FlagSet {
+	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	fs.Usage = func() {}
+	fs.SortFlags = false
+	for _, g := range groups {
+		fs.AddFlagSet(g.flags)
+	}
+	return fs
+}
+
+// What completion is told of a flag.
+const (
+	noteValues = "values" // its values
+	notePath   = "path"   // its value is a "dir" or a "file"
+	noteMany   = "many"   // it may be given more than once
+)
+
+func note(fs *pflag.FlagSet, name, key string, values ...string) {
+	if err := fs.SetAnnotation(name, key, values); err != nil {
+		panic(err) // no such flag
+	}
+}
+
+func newGroup(groups *[]group, title string) *pflag.FlagSet {
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	fs.SortFlags = false
+	*groups = append(*groups, group{title, fs})
+	return fs
+}
