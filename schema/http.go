@@ -8,7 +8,7 @@ import (
 	"github.com/caplake/caplake/parsers/http"
 )
 
-// HTTP is a row of the http table: one exchange of HTTP/1.x.
+// HTTP is a row of the http table: one exchange of HTTP/1.x, or of HTTP/2 in clear text.
 type HTTP struct {
 	FlowID  int64  `parquet:"flow_id,uncompressed" id:"1" bloom:"yes" doc:"flow that carried the messages (table flows)"`
 	TS      int64  `parquet:"ts,timestamp(nanosecond:local),delta" id:"2" doc:"request_ts, or response_ts where the request was not seen; UTC"`
@@ -17,11 +17,12 @@ type HTTP struct {
 	DstIP   string `parquet:"dst_ip,dict" id:"5" bloom:"yes" doc:"address of the flow's responder"`
 	DstPort int32  `parquet:"dst_port,dict" id:"6" doc:"port of the flow's responder"`
 
-	Outcome    string `parquet:"outcome,dict" id:"7" doc:"how the exchange ended: complete; no_response, no_request (the other message alone was seen); reset (the flow was, before the end); truncated (a message was seen in part); upgraded (101) and tunnel (CONNECT): the flow goes on with another protocol"`
+	Outcome    string `parquet:"outcome,dict" id:"7" doc:"how the exchange ended: complete; no_response, no_request (the other message alone was seen); reset (the flow or the HTTP/2 stream was, before the end); truncated (a message was seen in part); upgraded (101) and tunnel (CONNECT): the flow goes on with another protocol"`
 	ClientSide string `parquet:"client_side,dict" id:"8" doc:"which end sent the request, by content: src or dst"`
 	TransDepth int32  `parquet:"trans_depth,delta" id:"9" doc:"number of the exchange in its flow, counted from 1"`
+	StreamID   *int64 `parquet:"stream_id,optional" id:"50" doc:"HTTP/2: number of the stream, odd for what a client asked, even for what a server pushed; NULL: not HTTP/2. After an upgrade, stream 1 is the response to the request of the row with outcome upgraded"`
 	AfterGap   bool   `parquet:"after_gap" id:"10" doc:"bytes of the exchange, or just before it, were not captured: values may be missing, and which request belongs to which response is inferred"`
-	Malformed  string `parquet:"malformed,optional,dict" id:"11" doc:"rules that the messages broke, joined by commas: bad_request_line (white space in the target), bad_status_line, bad_version, bad_header_line (no colon), space_before_colon, obs_fold, missing_host, repeated_host, bad_content_length, repeated_content_length, conflicting_content_length (the first one counts), content_length_and_transfer_encoding (the latter counts), bad_transfer_encoding, bad_chunk_size, bad_chunk_end, short_body (the next message began before the claimed length), stray_bytes (before the message), header_too_large (fields beyond the bound are cut or left out)"`
+	Malformed  string `parquet:"malformed,optional,dict" id:"11" doc:"rules that the messages broke, joined by commas: bad_request_line (white space in the target), bad_status_line, bad_version, bad_header_line (no colon), space_before_colon, obs_fold, missing_host, repeated_host, bad_content_length, repeated_content_length, conflicting_content_length (the first one counts), content_length_and_transfer_encoding (the latter counts), bad_transfer_encoding, bad_chunk_size, bad_chunk_end, short_body (the next message began before the claimed length), stray_bytes (before the message), header_too_large (fields beyond the bound are cut or left out). HTTP/2: bad_frame (size or padding), bad_header_block (HPACK), bad_pseudo_header, bad_field_name, connection_field (of HTTP/1.1), wrong_body_length, stray_frame (after the end), and those of HTTP/1.x that apply"`
 
 	RequestTS     *int64 `parquet:"request_ts,optional,timestamp(nanosecond:local)" id:"12" doc:"time of the packet with the request's first byte, UTC; NULL: no request seen"`
 	RequestEndTS  *int64 `parquet:"request_end_ts,optional,timestamp(nanosecond:local)" id:"13" doc:"time of the packet with the request's last byte, body included; NULL: not seen"`
@@ -29,9 +30,9 @@ type HTTP struct {
 	ResponseEndTS *int64 `parquet:"response_end_ts,optional,timestamp(nanosecond:local)" id:"15" doc:"time of the packet with the response's last byte, body included; NULL: not seen"`
 
 	Method          string  `parquet:"method,optional,dict" id:"16" doc:"method, as sent"`
-	Target          string  `parquet:"target,optional" id:"17" doc:"request target in the form sent: path and query, absolute URI, authority or asterisk; bytes that are not printable UTF-8 as \\xHH, as in all texts of this table"`
-	Host            string  `parquet:"host,optional,dict" id:"18" bloom:"yes" doc:"field Host, as sent; where there is none, the authority of the target"`
-	Version         string  `parquet:"version,optional,dict" id:"19" doc:"protocol version of the request, or of the response where the request was not seen: 0.9, 1.0, 1.1"`
+	Target          string  `parquet:"target,optional" id:"17" doc:"request target in the form sent: path and query, absolute URI, authority or asterisk; HTTP/2: :path, of CONNECT :authority; bytes that are not printable UTF-8 as \\xHH, as in all texts of this table"`
+	Host            string  `parquet:"host,optional,dict" id:"18" bloom:"yes" doc:"field Host, as sent; where there is none, the authority of the target; HTTP/2: :authority, else field Host"`
+	Version         string  `parquet:"version,optional,dict" id:"19" doc:"protocol version of the request, or of the response where the request was not seen: 0.9, 1.0, 1.1, 2"`
 	ResponseVersion string  `parquet:"response_version,optional,dict" id:"20" doc:"protocol version of the response"`
 	Status          *int32  `parquet:"status,optional,dict" id:"21" doc:"status code of the final response; NULL where it has none or it cannot be read"`
 	Reason          string  `parquet:"reason,optional,dict" id:"22" doc:"reason phrase"`
@@ -45,17 +46,17 @@ type HTTP struct {
 	RequestContentType      string `parquet:"request_content_type,optional,dict" id:"29" doc:"request field Content-Type"`
 	RequestContentEncoding  string `parquet:"request_content_encoding,optional,dict" id:"30" doc:"request field Content-Encoding"`
 	RequestTransferEncoding string `parquet:"request_transfer_encoding,optional,dict" id:"31" doc:"request field Transfer-Encoding, repeated fields joined by a comma and a space"`
-	Upgrade                 string `parquet:"upgrade,optional,dict" id:"32" doc:"field Upgrade of a 101 response, or of the request: the protocol offered or, where outcome is upgraded, the one in use"`
+	Upgrade                 string `parquet:"upgrade,optional,dict" id:"32" doc:"field Upgrade of a 101 response, or of the request: the protocol offered or, where outcome is upgraded, the one in use; HTTP/2: :protocol of an extended CONNECT (RFC 8441)"`
 	ResponseContentType     string `parquet:"response_content_type,optional,dict" id:"33" doc:"response field Content-Type"`
 	ContentEncoding         string `parquet:"content_encoding,optional,dict" id:"34" doc:"response field Content-Encoding"`
 	TransferEncoding        string `parquet:"transfer_encoding,optional,dict" id:"35" doc:"response field Transfer-Encoding, repeated fields joined by a comma and a space"`
 	Location                string `parquet:"location,optional" id:"36" doc:"response field Location"`
 	Server                  string `parquet:"server,optional,dict" id:"37" doc:"response field Server"`
 
-	RequestHeaderBytes    *int64       `parquet:"request_header_bytes,optional" id:"38" doc:"bytes of the request's head: start line, fields, empty line"`
+	RequestHeaderBytes    *int64       `parquet:"request_header_bytes,optional" id:"38" doc:"bytes of the request's head: start line, fields, empty line; HTTP/2: of its header block as sent, compressed"`
 	RequestContentLength  *int64       `parquet:"request_content_length,optional" id:"39" doc:"what field Content-Length of the request claims; NULL: no such field or not a number"`
 	RequestBodyBytes      *int64       `parquet:"request_body_bytes,optional" id:"40" doc:"bytes of the request's body on the wire, chunked coding removed and content coding not, as far as seen; counts bytes that were not captured where their number is known"`
-	ResponseHeaderBytes   *int64       `parquet:"response_header_bytes,optional" id:"41" doc:"bytes of the final response's head: start line, fields, empty line"`
+	ResponseHeaderBytes   *int64       `parquet:"response_header_bytes,optional" id:"41" doc:"bytes of the final response's head: start line, fields, empty line; HTTP/2: of its header block as sent, compressed"`
 	ResponseContentLength *int64       `parquet:"response_content_length,optional" id:"42" doc:"what field Content-Length of the final response claims; NULL: no such field or not a number"`
 	ResponseBodyBytes     *int64       `parquet:"response_body_bytes,optional" id:"43" doc:"bytes of the final response's body on the wire, chunked coding removed and content coding not, as far as seen; counts bytes that were not captured where their number is known"`
 	RequestHeaders        []HTTPHeader `parquet:"request_headers,optional,list" id:"44" doc:"fields of the request in order; option"`

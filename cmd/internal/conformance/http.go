@@ -76,6 +76,9 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		return sets(), fmt.Errorf("http lacks columns %v", m)
 	}
 	for i := range t.Len() {
+		if t.Has("stream_id") && t.Get(i, "stream_id") != "" {
+			continue // the truth has HTTP/1.x alone
+		}
 		if t.Get(i, "request_ts") != "" {
 			req.ours = append(req.ours, Record{
 				Group: ourPair(t, i), Time: t.Int(i, "request_ts"), Label: ourLabel(t, i, "REQ"),

@@ -50,6 +50,7 @@ func rules() []rule {
 	return []rule{
 		{"flows", nil, append(pure(), "io", "encoding/json")},
 		{"parsers", []string{"flows"}, pure()}, // io for io.Reader, which a Conversation's sides are
+		{"parsers/http2", []string{"flows", "parsers", "golang.org/x/net/http2/hpack"}, append(pure(), "io")},
 		{"parsers/*", []string{"flows", "parsers"}, append(pure(), "io")},
 		{"schema", []string{"flows", "parsers/*"}, append(pure(), "io", "sync/...")},
 		{"ingest/...", []string{"flows", packets, codecs, sync, sys, "github.com/ulikunitz/xz/..."}, []string{"net", "net/http/...", "os/exec"}},
@@ -170,6 +171,8 @@ func TestRulesBite(t *testing.T) {
 		{"parsers/ssh/internal/kex", module + "/flows", true},
 		{"parsers/ssh/internal/kex", "time", false},
 		{"parsers/ssh", module + "/parsers/tls", false},
+		{"parsers/ssh", "golang.org/x/net/http2/hpack", false},
+		{"parsers/http2", module + "/parsers/http", false},
 		{"parsers/ssh", module + "/schema", false},
 		{"parsers/dns", "time", false},
 		{"parsers/dns", "net/netip", true},

@@ -5,6 +5,7 @@ import (
 	"github.com/caplake/caplake/parsers"
 	"github.com/caplake/caplake/parsers/dns"
 	"github.com/caplake/caplake/parsers/http"
+	"github.com/caplake/caplake/parsers/http2"
 	"github.com/caplake/caplake/parsers/tls"
 	"github.com/caplake/caplake/schema"
 )
@@ -50,7 +51,23 @@ func protocols(c *Config) []protocol {
 				return &stream[http.Exchange]{
 					parser: http.New(http.Config{Headers: c.Headers}),
 					row: func(s *sessions, f *flows.Flow, row *schema.Session, m *http.Exchange) {
+						m.Depth += s.session(f).rowsBefore
 						s.out.http.rows = schema.AppendHTTP(s.out.http.rows, m, row, &s.arena, httpOptions)
+						s.out.http.key(s.at)
+						f.User[userHTTP]++
+					},
+				}
+			},
+		},
+		{
+			name:   "http2",
+			stream: byPayload(http2.Probe),
+			newStream: func() streamSession {
+				return &stream[http2.Exchange]{
+					parser: http2.New(http2.Config{Headers: c.Headers}),
+					row: func(s *sessions, f *flows.Flow, row *schema.Session, m *http2.Exchange) {
+						m.Depth += s.session(f).rowsBefore
+						s.out.http.rows = schema.AppendHTTP2(s.out.http.rows, m, row, &s.arena, httpOptions)
 						s.out.http.key(s.at)
 						f.User[userHTTP]++
 					},

@@ -48,6 +48,9 @@ type session struct {
 	udp   datagramSession
 	sides [2]probing
 	tries int
+	// rowsBefore is the number of HTTP exchanges that the flow gave before its
+	// present parser: an upgrade goes on counting.
+	rowsBefore int
 }
 
 // probing is a side whose first bytes may yet turn out to be of a protocol.
@@ -207,7 +210,7 @@ func (s *sessions) probe(f *flows.Flow, e *session, side flows.Side, at flows.St
 
 func (s *sessions) attach(f *flows.Flow, e *session, index int, basis schema.AppBasis) {
 	s.name(f, e)
-	e.index = index
+	e.index, e.rowsBefore = index, int(uint32(f.User[userHTTP]))
 	if f.User[userSession]>>32 == 0 { // a flow is named after the protocol that it spoke first
 		f.User[userSession] |= uint64(index+1)<<32 | uint64(basis)<<40
 	}
