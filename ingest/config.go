@@ -46,6 +46,10 @@ type Config struct {
 	// are taken before the network card fills them in.
 	Checksums bool
 
+	// NoDecap leaves datagrams in tunnels over IP to the flow of their
+	// carrier. What is below IP is looked through all the same.
+	NoDecap bool
+
 	// NoHash leaves out the content hash of the inputs.
 	NoHash bool
 

@@ -30,6 +30,12 @@ type Decoder struct {
 	// on the wire.
 	Checksums bool
 
+	// NoDecap leaves datagrams in tunnels over IP to the flow of their
+	// carrier. What is below IP (tags, MPLS, PPPoE, …) is looked through all
+	// the same, for without that there would be no flow; so is AH, which
+	// carries nothing but the datagram's own payload.
+	NoDecap bool
+
 	chain [maxEncaps]flows.Encap // encapsulations so far, outermost first
 	n     int                    // how many
 	depth int                    // Ethernet headers so far
@@ -125,96 +131,6 @@ func short(end, wire int, malformed Outcome) Outcome {
 	return OutcomeCut
 }
 
-// Link types (LINKTYPE_ registry of the tcpdump group).
-const (
-	linkNull     = 0
-	linkEthernet = 1
-	linkPPP      = 9
-	linkFDDI     = 10
-	linkRaw12    = 12 // DLT_RAW of most systems; files should have 101, some don't
-	linkRaw14    = 14 // DLT_RAW of OpenBSD
-	linkPPPHDLC  = 50
-	linkPPPoE    = 51
-	linkRaw      = 101
-	linkCHDLC    = 104
-	linkLoop     = 108
-	linkSLL      = 113
-	linkPPPDir   = 204
-	linkIPv4     = 228
-	linkIPv6     = 229
-	linkSLL2     = 276
-)
-
-// link decodes what is not Ethernet.
-func (d *Decoder) link(link uint32, buf []byte, off, wire int, p *flows.Packet) Outcome {
-	b := buf[off:]
-	switch link {
-	case linkRaw, linkRaw12, linkRaw14, linkIPv4, linkIPv6:
-		return d.ip(buf, off, wire, p)
-	case linkNull, linkLoop:
-		// An address family in the byte order of the machine that
-		// captured (NULL) or the network's (LOOP). Families are small numbers,
-		// so that the order shows; and LOOP is mistaken for NULL often enough.
-		if len(b) < 4 {
-			return short(off+4, wire, OutcomeMalformedLink)
-		}
-		family := binary.BigEndian.Uint32(b)
-		if family&0xffff == 0 {
-			family = binary.LittleEndian.Uint32(b)
-		}
-		switch family {
-		case 2, 10, 24, 28, 30: // AF_INET; AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, Darwin
-			return d.ip(buf, off+4, wire, p)
-		}
-		return OutcomeNotIP
-	case linkSLL: // protocol in bytes 14-15
-		if len(b) < 16 {
-			return short(off+16, wire, OutcomeMalformedLink)
-		}
-		return d.cooked(buf, off+16, wire, binary.BigEndian.Uint16(b[14:]), p)
-	case linkSLL2: // protocol in bytes 0-1
-		if len(b) < 20 {
-			return short(off+20, wire, OutcomeMalformedLink)
-		}
-		return d.cooked(buf, off+20, wire, binary.BigEndian.Uint16(b), p)
-	case linkFDDI: // frame control, two addresses
-		if len(b) < 13 {
-			return short(off+13, wire, OutcomeMalformedLink)
-		}
-		return d.llc(buf, off+13, wire, p)
-	case linkPPP, linkPPPHDLC:
-		if len(b) > 0 && (b[0] == 0x0f || b[0] == 0x8f) { // Cisco HDLC framing, which uses the same types
-			return d.link(linkCHDLC, buf, off, wire, p)
-		}
-		return d.ppp(buf, off, wire, p)
-	case linkPPPDir: // a byte of direction first
-		if len(b) < 1 {
-			return short(off+1, wire, OutcomeMalformedLink)
-		}
-		return d.ppp(buf, off+1, wire, p)
-	case linkPPPoE:
-		return d.pppoe(buf, off, wire, p)
-	case linkCHDLC: // address, control, EtherType
-		if len(b) < 4 {
-			return short(off+4, wire, OutcomeMalformedLink)
-		}
-		return d.etherType(buf, off+4, wire, max(binary.BigEndian.Uint16(b[2:]), 0x600), p)
-	}
-	return OutcomeUnsupportedLink
-}
-
-// cooked decodes what follows the header of a Linux cooked capture, whose
-// protocol field is an EtherType or one of Linux' own numbers.
-func (d *Decoder) cooked(buf []byte, off, wire int, proto uint16, p *flows.Packet) Outcome {
-	switch proto {
-	case 0x0004: // 802.2 header
-		return d.llc(buf, off, wire, p)
-	case 0x0008, 0x000c: // PPP, CAN: no EtherTypes below 0x600 are IP
-		return OutcomeNotIP
-	}
-	return d.etherType(buf, off, wire, max(proto, 0x600), p)
-}
-
 // EtherTypes (IEEE registry).
 const (
 	etherIPv4      = 0x0800
@@ -227,6 +143,9 @@ const (
 	etherFabric    = 0x8903 // Cisco FabricPath
 	etherCMD       = 0x8909 // Cisco metadata: security group tags
 	etherVNTag     = 0x8926 // IEEE 802.1BR's predecessor
+	etherETag      = 0x893f // IEEE 802.1BR
+	etherHSR       = 0x892f // high-availability seamless redundancy (IEC 62439-3)
+	etherTRILL     = 0x22f3
 	etherNSH       = 0x894f // network service header
 	etherMACsec    = 0x88e5
 	etherQinQ      = 0x88a8
@@ -244,7 +163,7 @@ func (d *Decoder) ethernet(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	if d.depth++; d.depth > maxEthernets {
 		return OutcomeNotIP
 	}
-	p.Link = uint32(off)
+	p.Link, p.MACs = uint32(off), flows.MACsEthernet
 	p.Flags |= flows.HasEthernet
 	typ := binary.BigEndian.Uint16(buf[off+12:])
 	if typ == etherIPv4 || typ == etherIPv6 {
@@ -278,18 +197,24 @@ func (d *Decoder) etherType(buf []byte, off, wire int, typ uint16, p *flows.Pack
 			return d.ethernet(buf, off, wire, p)
 		case etherPPPoE:
 			return d.pppoe(buf, off, wire, p)
-		case etherPBB, etherFabric: // the customer's frame, after four bytes of I-TAG (IEEE 802.1ah) or two of FTAG
-			if off += 4; typ == etherFabric {
-				off -= 2
+		case etherPBB: // IEEE 802.1ah: priority and flags, service instance, the customer's frame
+			if len(buf)-off < 4 {
+				return short(off+4, wire, OutcomeMalformedLink)
 			}
-			if len(buf)-off < 14 {
-				return short(off+14, wire, OutcomeMalformedLink)
+			if !d.push(flows.Encap{Kind: flows.EncapPBB, HasID: true, ID: uint64(binary.BigEndian.Uint32(buf[off:]) & 0xffffff)}) {
+				return OutcomeNotIP
 			}
-			p.Link, p.Flags = uint32(off), p.Flags|flows.HasEthernet
-			typ = binary.BigEndian.Uint16(buf[off+12:])
-			off += 14
-		case etherVNTag, etherCMD: // four or six bytes, EtherType
-			if off += 4; typ == etherCMD {
+			return d.ethernet(buf, off+4, wire, p)
+		case etherFabric: // two bytes of FTAG, the frame
+			return d.after(2, (*Decoder).ethernet, buf, off, wire, p)
+		case etherTRILL: // RFC 6325 section 3.2: version, length of options in four bytes, hops; egress, ingress; the frame
+			if len(buf)-off < 6 {
+				return short(off+6, wire, OutcomeMalformedLink)
+			}
+			options := int(binary.BigEndian.Uint16(buf[off:])>>6&0x1f) * 4
+			return d.after(6+options, (*Decoder).ethernet, buf, off, wire, p)
+		case etherVNTag, etherHSR, etherCMD, etherETag: // four or six bytes, EtherType
+			if off += 4; typ == etherCMD || typ == etherETag {
 				off += 2
 			}
 			if len(buf)-off < 2 {
@@ -317,22 +242,28 @@ func (d *Decoder) etherType(buf []byte, off, wire int, typ uint16, p *flows.Pack
 			if len(buf)-off < 8 {
 				return short(off+8, wire, OutcomeMalformedLink)
 			}
-			n, next := int(buf[off+1]&0x3f)*4, buf[off+3]
+			n, next, path := int(buf[off+1]&0x3f)*4, buf[off+3], binary.BigEndian.Uint32(buf[off+4:])>>8
 			if n < 8 {
 				return OutcomeMalformedLink
 			}
 			if off += n; off > len(buf) {
 				return short(off, wire, OutcomeMalformedLink)
 			}
+			if !d.push(flows.Encap{Kind: flows.EncapNSH, HasID: true, ID: uint64(path)}) {
+				return OutcomeNotIP
+			}
 			switch next {
 			case 1, 2:
 				return d.ip(buf, off, wire, p)
 			case 3:
 				return d.ethernet(buf, off, wire, p)
+			case 4:
+				typ = etherNSH
 			case 5:
 				return d.mpls(buf, off, wire, p)
+			default:
+				return OutcomeNotIP
 			}
-			return OutcomeNotIP
 		default:
 			if typ > 1500 { // of another protocol, or neither type nor length
 				return OutcomeNotIP
@@ -342,63 +273,4 @@ func (d *Decoder) etherType(buf []byte, off, wire int, typ uint16, p *flows.Pack
 			return d.llc(buf[:min(len(buf), wire)], off, wire, p)
 		}
 	}
-}
-
-// llc decodes an IEEE 802.2 header: IP is SAP 6, or an EtherType in a
-// Subnetwork Access Protocol header (RFC 1042).
-func (d *Decoder) llc(buf []byte, off, wire int, p *flows.Packet) Outcome {
-	b := buf[off:]
-	if len(b) < 3 {
-		return short(off+3, wire, OutcomeMalformedLink)
-	}
-	switch {
-	case b[0] == 0x06 && b[1] == 0x06 && b[2] == 0x03:
-		return d.ip(buf, off+3, wire, p)
-	case b[0] == 0xaa && b[1] == 0xaa && b[2] == 0x03:
-		if len(b) < 8 {
-			return short(off+8, wire, OutcomeMalformedLink)
-		}
-		if b[3] != 0 || b[4] != 0 || b[5] != 0 && b[5] != 0xf8 { // RFC 1042; 802.1H
-			return OutcomeNotIP
-		}
-		if typ := binary.BigEndian.Uint16(b[6:]); typ >= 0x600 {
-			return d.etherType(buf, off+8, wire, typ, p)
-		}
-	}
-	return OutcomeNotIP
-}
-
-// ppp decodes a PPP frame (RFC 1661, RFC 1662): address and control, which may be left out, and a
-// protocol of two bytes, or of one that is odd.
-func (d *Decoder) ppp(buf []byte, off, wire int, p *flows.Packet) Outcome {
-	if b := buf[off:]; len(b) > 0 && b[0] == 0xff { // no protocol of one byte
-		if len(b) < 2 {
-			return short(off+2, wire, OutcomeMalformedLink)
-		}
-		if b[1] == 0x03 {
-			off += 2
-		}
-	}
-	b := buf[off:]
-	if len(b) < 1 {
-		return short(off+1, wire, OutcomeMalformedLink)
-	}
-	var proto uint16
-	if b[0]&1 != 0 {
-		proto = uint16(b[0])
-		off++
-	} else {
-		if len(b) < 2 {
-			return short(off+2, wire, OutcomeMalformedLink)
-		}
-		proto = binary.BigEndian.Uint16(b)
-		off += 2
-	}
-	switch proto {
-	case 0x0021, 0x0057: // RFC 1332, RFC 5072
-		return d.ip(buf, off, wire, p)
-	case 0x0281, 0x0283: // RFC 3032
-		return d.mpls(buf, off, wire, p)
-	}
-	return OutcomeNotIP
 }

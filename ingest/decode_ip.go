@@ -18,6 +18,8 @@ const (
 	protoAH       = 51
 	protoNone     = 59
 	protoDestOpts = 60
+	protoEtherIP  = 97
+	protoL2TP     = 115
 	protoUDPLite  = 136
 	protoMPLS     = 137
 )

@@ -36,7 +36,7 @@ func (d *Decoder) transport(buf []byte, off, wire int, proto uint8, p *flows.Pac
 			return o
 		}
 		return d.transport(buf, off+n, wire, buf[off], p)
-	case protoIPIP, protoIPv6, protoGRE, protoMPLS:
+	case protoIPIP, protoIPv6, protoGRE, protoMPLS, protoEtherIP, protoL2TP:
 		if o := d.tunnel(buf, off, wire, proto, p); o != OutcomeNotIP {
 			return o
 		}
@@ -92,11 +92,12 @@ func (d *Decoder) udp(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	src, dst := binary.BigEndian.Uint16(h[0:]), binary.BigEndian.Uint16(h[2:])
 	var port uint16 // that makes it worth to look for a tunnel
 	switch dst {
-	case portVXLAN, portGTPU, portGeneve, portTeredo, portL2TP:
+	case portVXLAN, portVXLANGPE, portVXLANLinux, portGTPU, portGeneve, portTeredo, portL2TP, portLISP, portGRE, portMPLS,
+		portAYIYA, portCAPWAP, portTZSP:
 		port = dst
 	default:
 		switch src {
-		case portGTPU, portTeredo, portL2TP: // answer from it; the others send from any
+		case portGTPU, portTeredo, portL2TP, portAYIYA, portCAPWAP: // answer from it; the others send from any
 			port = src
 		}
 	}

@@ -9,17 +9,28 @@ import (
 // UDP ports (IANA) whose datagrams are looked at for a tunnel. The content
 // decides.
 const (
-	portL2TP   = 1701
-	portGTPU   = 2152
-	portTeredo = 3544
-	portVXLAN  = 4789
-	portGeneve = 6081
+	portL2TP       = 1701
+	portGTPU       = 2152
+	portTeredo     = 3544
+	portLISP       = 4341
+	portGRE        = 4754
+	portVXLAN      = 4789
+	portVXLANGPE   = 4790
+	portAYIYA      = 5072
+	portCAPWAP     = 5247
+	portGeneve     = 6081
+	portMPLS       = 6635
+	portVXLANLinux = 8472 // before there was a number for it
+	portTZSP       = 37008
 )
 
 // tunnel decodes what an IP protocol that tunnels carries. It returns
 // OutcomeFlow or OutcomeFragment for what is inside, or OutcomeNotIP, and then d and p
 // are as they were: the packet is the carrier's.
 func (d *Decoder) tunnel(buf []byte, off, wire int, proto uint8, p *flows.Packet) Outcome {
+	if d.NoDecap {
+		return OutcomeNotIP
+	}
 	carrier, n, depth := *p, d.n, d.depth
 	o := OutcomeNotIP
 	switch proto {
@@ -31,17 +42,28 @@ func (d *Decoder) tunnel(buf []byte, off, wire int, proto uint8, p *flows.Packet
 		o = d.gre(buf, off, wire, p)
 	case protoMPLS: // RFC 4023
 		o = d.mplsIn(over(flows.EncapMPLS, p), buf, off, wire, p)
+	case protoEtherIP: // version 3 in the first half byte, reserved
+		if len(buf)-off >= 2 && buf[off]>>4 == 3 && d.push(over(flows.EncapEtherIP, p)) {
+			o = d.ethernet(buf, off+2, wire, p)
+		}
+	case protoL2TP:
+		o = d.l2tp3(buf, off, wire, p)
 	}
 	return d.endTunnel(o, carrier, n, depth, p)
 }
 
 // udpTunnel does for the payload of a UDP datagram, at off, what tunnel does.
 func (d *Decoder) udpTunnel(buf []byte, off, wire int, port uint16, p *flows.Packet) Outcome {
+	if d.NoDecap {
+		return OutcomeNotIP
+	}
 	carrier, n, depth := *p, d.n, d.depth
 	o := OutcomeNotIP
 	switch port {
-	case portVXLAN:
+	case portVXLAN, portVXLANLinux:
 		o = d.vxlan(buf, off, wire, p)
+	case portVXLANGPE:
+		o = d.vxlanGPE(buf, off, wire, p)
 	case portGTPU:
 		o = d.gtpu(buf, off, wire, p)
 	case portGeneve:
@@ -50,6 +72,20 @@ func (d *Decoder) udpTunnel(buf []byte, off, wire int, port uint16, p *flows.Pac
 		o = d.teredo(buf, off, wire, p)
 	case portL2TP:
 		o = d.l2tp(buf, off, wire, p)
+	case portLISP:
+		o = d.lisp(buf, off, wire, p)
+	case portGRE: // RFC 8086
+		o = d.gre(buf, off, wire, p)
+	case portMPLS: // RFC 7510
+		o = d.mplsIn(over(flows.EncapMPLS, p), buf, off, wire, p)
+	case portAYIYA:
+		o = d.ayiya(buf, off, wire, p)
+	case portCAPWAP:
+		o = d.capwap(buf, off, wire, p)
+	case portTZSP:
+		if d.push(over(flows.EncapTZSP, p)) {
+			o = d.tzsp(buf, off, wire, p)
+		}
 	}
 	return d.endTunnel(o, carrier, n, depth, p)
 }
@@ -140,7 +176,9 @@ func (d *Decoder) pppoe(buf []byte, off, wire int, p *flows.Packet) Outcome {
 }
 
 // gre decodes Generic Routing Encapsulation (RFC 2784, RFC 2890; version 1 is
-// PPTP's, RFC 2637 section 4.1) and ERSPAN in it.
+// PPTP's, RFC 2637 section 4.1), ERSPAN and Aruba's IEEE 802.11 frames in it. NVGRE (RFC 7637) is
+// GRE whose key has the virtual subnet above the low eight bits; nothing tells it from
+// another key.
 func (d *Decoder) gre(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	const (
 		hasChecksum = 0x8000
@@ -228,7 +266,10 @@ func (d *Decoder) gre(buf []byte, off, wire int, p *flows.Packet) Outcome {
 		}
 		return d.ip(buf, off, wire, p)
 	}
-	return d.etherType(buf, off, wire, max(typ, 0x600), p)
+	if kind := typ >> 8; kind == 0x82 || kind == 0x83 || kind == 0x90 { // between Aruba's access points and controllers
+		return d.wlan(buf, off, wire, 0, p)
+	}
+	return d.etherType(buf, off, wire, noLength(typ), p)
 }
 
 // vxlan decodes RFC 7348 section 5: flags, reserved bytes, VNI.
@@ -238,6 +279,30 @@ func (d *Decoder) vxlan(buf []byte, off, wire int, p *flows.Packet) Outcome {
 		return OutcomeNotIP
 	}
 	return d.ethernet(buf, off+8, wire, p)
+}
+
+// vxlanGPE decodes VXLAN's generic protocol extension
+// (draft-ietf-nvo3-vxlan-gpe section 3): flags, of which one says that the fourth byte names a protocol.
+func (d *Decoder) vxlanGPE(buf []byte, off, wire int, p *flows.Packet) Outcome {
+	b := buf[off:]
+	if len(b) < 8 || b[0]&0x08 == 0 || !d.push(overID(flows.EncapVXLAN, p, uint64(binary.BigEndian.Uint32(b[4:])>>8))) {
+		return OutcomeNotIP
+	}
+	off += 8
+	if b[0]&0x04 == 0 {
+		return d.ethernet(buf, off, wire, p)
+	}
+	switch b[3] {
+	case 1, 2:
+		return d.ip(buf, off, wire, p)
+	case 3:
+		return d.ethernet(buf, off, wire, p)
+	case 4:
+		return d.etherType(buf, off, wire, etherNSH, p)
+	case 5:
+		return d.mpls(buf, off, wire, p)
+	}
+	return OutcomeNotIP
 }
 
 // geneve decodes RFC 8926 section 3.4: version and length of the options in
@@ -251,7 +316,7 @@ func (d *Decoder) geneve(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	if len(b) < n || !d.push(overID(flows.EncapGeneve, p, uint64(binary.BigEndian.Uint32(b[4:])>>8))) {
 		return OutcomeNotIP
 	}
-	return d.etherType(buf, off+n, wire, max(binary.BigEndian.Uint16(b[2:]), 0x600), p)
+	return d.etherType(buf, off+n, wire, noLength(binary.BigEndian.Uint16(b[2:])), p)
 }
 
 // gtpu decodes GTP-U version 1 (3GPP TS 29.281 section 5): flags, message type,
@@ -313,7 +378,7 @@ func (d *Decoder) teredo(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	return d.ip(buf, off, wire, p)
 }
 
-// l2tp decodes a data message of L2TP version 2 (RFC 2661 section 3.1), which
+// l2tp decodes a data message of L2TP over UDP, of version 2 (RFC 2661 section 3.1), which
 // carries PPP. Its identifier is that of the tunnel, then that of the session.
 func (d *Decoder) l2tp(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	const (
@@ -327,7 +392,14 @@ func (d *Decoder) l2tp(buf []byte, off, wire int, p *flows.Packet) Outcome {
 		return OutcomeNotIP
 	}
 	flags := binary.BigEndian.Uint16(b)
-	if flags&control != 0 || flags&0x0f != 2 {
+	if flags&control != 0 {
+		return OutcomeNotIP
+	}
+	switch flags & 0x0f {
+	case 2:
+	case 3: // RFC 3931 section 4.1.2.1: and two reserved bytes
+		return d.l2tp3(buf, off+4, wire, p)
+	default:
 		return OutcomeNotIP
 	}
 	n := 2
@@ -352,4 +424,128 @@ func (d *Decoder) l2tp(buf []byte, off, wire int, p *flows.Packet) Outcome {
 		return OutcomeNotIP
 	}
 	return d.ppp(buf, off+n, wire, p)
+}
+
+// l2tp3 decodes a data message of L2TP version 3 from its session on (RFC 3931 section 4.1): what the
+// session carries and how long its cookie is was agreed on elsewhere, so that
+// it is told by the frame.
+func (d *Decoder) l2tp3(buf []byte, off, wire int, p *flows.Packet) Outcome {
+	if len(buf)-off < 4 {
+		return OutcomeNotIP
+	}
+	session := binary.BigEndian.Uint32(buf[off:])
+	if session == 0 || !d.push(overID(flows.EncapL2TP, p, uint64(session))) { // control
+		return OutcomeNotIP
+	}
+	off += 4
+	for range 4 { // no cookie, or four or eight bytes of it, and four of a sublayer
+		b := buf[min(off, len(buf)):]
+		switch {
+		case len(b) < 4:
+			return OutcomeNotIP
+		case looksEthernet(b):
+			return d.ethernet(buf, off, wire, p)
+		case b[0] == 0xff && b[1] == 0x03:
+			return d.ppp(buf, off, wire, p)
+		case looksIP(b, wire-off):
+			return d.ip(buf, off, wire, p)
+		}
+		off += 4
+	}
+	return OutcomeNotIP
+}
+
+// looksEthernet reports whether b may be an Ethernet frame with an IP datagram.
+func looksEthernet(b []byte) bool {
+	if len(b) < 15 {
+		return false
+	}
+	switch binary.BigEndian.Uint16(b[12:]) {
+	case etherIPv4:
+		return b[14]>>4 == 4
+	case etherIPv6:
+		return b[14]>>4 == 6
+	case etherVLAN, etherQinQ:
+		return true
+	}
+	return false
+}
+
+// looksIP reports whether b may be an IP datagram of wire bytes.
+func looksIP(b []byte, wire int) bool {
+	if len(b) < 20 {
+		return false
+	}
+	switch b[0] >> 4 {
+	case 4:
+		return b[0]&0x0f >= 5 && int(binary.BigEndian.Uint16(b[2:])) == wire
+	case 6:
+		return 40+int(binary.BigEndian.Uint16(b[4:])) == wire
+	}
+	return false
+}
+
+// lisp decodes the data plane of RFC 9300 section 5.1: flags, nonce, instance if a flag says so.
+func (d *Decoder) lisp(buf []byte, off, wire int, p *flows.Packet) Outcome {
+	b := buf[off:]
+	if len(b) < 9 || b[8]>>4 != 4 && b[8]>>4 != 6 {
+		return OutcomeNotIP
+	}
+	e := over(flows.EncapLISP, p)
+	if b[0]&0x08 != 0 {
+		e.HasID, e.ID = true, uint64(binary.BigEndian.Uint32(b[4:])>>8)
+	}
+	if !d.push(e) {
+		return OutcomeNotIP
+	}
+	return d.ip(buf, off+8, wire, p)
+}
+
+// ayiya decodes Anything In Anything (draft-massar-v6ops-ayiya-02 section 3): lengths of the
+// identity and of the signature, operation, next header, time; both; the datagram.
+func (d *Decoder) ayiya(buf []byte, off, wire int, p *flows.Packet) Outcome {
+	b := buf[off:]
+	if len(b) < 8 {
+		return OutcomeNotIP
+	}
+	if op := b[2] & 0x0f; op != 1 && op != 3 { // forward, with or without an echo
+		return OutcomeNotIP
+	}
+	if b[3] != protoIPIP && b[3] != protoIPv6 {
+		return OutcomeNotIP
+	}
+	n := 8 + 1<<(b[0]>>4) + int(b[1]>>4)*4
+	if len(b) < n || !d.push(over(flows.EncapAYIYA, p)) {
+		return OutcomeNotIP
+	}
+	return d.ip(buf, off+n, wire, p)
+}
+
+// capwap decodes the data channel between access points and their controller (RFC 5415 section
+// 4.3): version and type; length in four bytes, radio, binding, flags; …; the frame.
+// Cisco's have the first two bytes of IEEE 802.11 frames swapped.
+func (d *Decoder) capwap(buf []byte, off, wire int, p *flows.Packet) Outcome {
+	const (
+		native    = 0x100 // the frame is of the binding's kind, otherwise of Ethernet
+		fragment  = 0x080
+		keepalive = 0x008
+	)
+	b := buf[off:]
+	if len(b) < 8 || b[0] != 0 { // encrypted
+		return OutcomeNotIP
+	}
+	h := binary.BigEndian.Uint32(b)
+	n := int(h>>19&0x1f) * 4
+	if n < 8 || len(b) < n+2 || h&(fragment|keepalive) != 0 || !d.push(over(flows.EncapCAPWAP, p)) {
+		return OutcomeNotIP
+	}
+	switch off += n; {
+	case h&native == 0:
+		return d.ethernet(buf, off, wire, p)
+	case h>>9&0x1f != 1: // IEEE 802.11
+		return OutcomeNotIP
+	case b[n]&0x0f != 0x08 && b[n+1]&0x0f == 0x08:
+		return d.wlan(buf, off, wire, wlanSwapped, p)
+	}
+	return d.wlan(buf, off, wire, 0, p)
 }

@@ -62,7 +62,7 @@ func NewDefragmenter(c Config) *Defragmenter {
 		index:        make(map[fragmentKey]int32),
 		oldest:       -1,
 		newest:       -1,
-		decoder:      Decoder{Checksums: c.Checksums},
+		decoder:      Decoder{Checksums: c.Checksums, NoDecap: c.NoDecap},
 	}
 }
 
@@ -71,7 +71,7 @@ func NewDefragmenter(c Config) *Defragmenter {
 // its place in b.Packets: Time and Pos are the completing fragment's, WireLen the
 // sum over its fragments' frames, VLAN and encapsulations those of the
 // fragment at offset 0; its bytes are appended to b.Overflow, behind the
-// Ethernet header of that fragment if it has one, and its encapsulations to
+// MAC addresses of that fragment if it has any, and its encapsulations to
 // b.Encaps. If not, the packet means nothing any more.
 //
 // For each fragment ever added settle is called exactly once, as soon as its
@@ -143,7 +143,7 @@ type assembly struct {
 	total  int     // bytes of the datagram above its header; -1: its end is not known
 	end    int     // highest end of a piece
 
-	head  []byte       // of the fragment at offset 0: Ethernet header, IP header, IPv6 extension headers
+	head  []byte       // of the fragment at offset 0: MAC addresses, IP header, IPv6 extension headers
 	first flows.Packet // that fragment; meaningful with a head
 	last  int          // IPv6: offset in head of the next header field that names the fragment header
 	chain []flows.Encap
@@ -333,7 +333,7 @@ func (a *assembly) place(from, to int, captured []byte) (overlaps, duplicate boo
 func (a *assembly) begin(b *Batch, p *flows.Packet, data []byte) {
 	a.first = *p
 	if p.Flags&flows.HasEthernet != 0 {
-		a.head = append(a.head, data[p.Link:][:14]...)
+		a.head = append(a.head, data[p.Link:][:p.MACs.Len()]...)
 	}
 	ip := len(a.head)
 	a.head = append(a.head, data[p.Network:p.Transport]...)
@@ -400,7 +400,7 @@ func (f *Defragmenter) complete(b *Batch, p *flows.Packet, k int32, settle func(
 	const keep = flows.HasEthernet | flows.HasVLAN | flows.HasInnerVLAN
 	*p = flows.Packet{
 		Time: p.Time, Pos: p.Pos, WireLen: a.wire, Link: uint32(start),
-		Flags: a.first.Flags&keep | flows.InOverflow, VLAN: a.first.VLAN, InnerVLAN: a.first.InnerVLAN,
+		Flags: a.first.Flags&keep | flows.InOverflow, VLAN: a.first.VLAN, InnerVLAN: a.first.InnerVLAN, MACs: a.first.MACs,
 		Fragments: uint16(a.fragments),
 	}
 	o := f.decoder.datagram(b.Overflow, start+ip, length, a.chain, p, &b.Encaps)

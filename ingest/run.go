@@ -135,7 +135,7 @@ func (r *run) run(parent context.Context) error {
 	}
 	if r.workers == 1 {
 		g.Go(func() error {
-			d := Decoder{Checksums: r.cfg.Checksums}
+			d := Decoder{Checksums: r.cfg.Checksums, NoDecap: r.cfg.NoDecap}
 			for b := range ordered {
 				if err := ctx.Err(); err != nil {
 					return err
@@ -168,7 +168,7 @@ func (r *run) parallel(ctx context.Context, g *errgroup.Group, ordered, decoding
 	for w := range handed {
 		handed[w] = make(chan *Batch, r.cfg.MaxBlocks)
 		g.Go(func() error {
-			d := Decoder{Checksums: r.cfg.Checksums}
+			d := Decoder{Checksums: r.cfg.Checksums, NoDecap: r.cfg.NoDecap}
 			for b := range decoding {
 				if err := ctx.Err(); err != nil {
 					return err

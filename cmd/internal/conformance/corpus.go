@@ -17,6 +17,8 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/caplake/caplake/ingest"
 )
 
 // Scope says whether a capture is compared.
@@ -24,7 +26,7 @@ type Scope string
 
 const (
 	InScope    Scope = "compared"
-	LinkType   Scope = "link type"         // not Ethernet, SLL, SLL2, raw IP, NULL or LOOP
+	LinkType   Scope = "link type"         // one that is not decoded
 	FileFormat Scope = "file format"       // not pcap or pcapng, plain, gzip or zstd
 	Unreadable Scope = "truth unavailable" // the other program did not make a table
 )
@@ -219,9 +221,7 @@ func scopeOf(p string) (Scope, string) {
 	}
 	var bad []int
 	for l := range links {
-		switch l {
-		case 0, 1, 12, 14, 101, 108, 113, 228, 229, 276:
-		default:
+		if !ingest.Decodes(uint16(l)) {
 			bad = append(bad, int(l))
 		}
 	}

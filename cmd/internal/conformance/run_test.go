@@ -239,8 +239,8 @@ func TestFlowsLackColumn(t *testing.T) {
 
 func TestScopesAndFailures(t *testing.T) {
 	extra := map[string]string{
-		"captures/src/wifi.pcap":        string(pcapHeader(binary.LittleEndian, 0xa1b2c3d4, 127)),
-		"truth/src/wifi.pcap.meta.json": `{"rc1": 0}`,
+		"captures/src/usb.pcap":         string(pcapHeader(binary.LittleEndian, 0xa1b2c3d4, 189)),
+		"truth/src/usb.pcap.meta.json": `{"rc1": 0}`,
 		"captures/src/odd.bin":          "no capture of a format that we read, of some length",
 		"truth/src/odd.bin.meta.json":   `{"rc1": 2}`,
 		"captures/src/new.pcap":         string(pcapHeader(binary.LittleEndian, 0xa1b2c3d4, 1)),
