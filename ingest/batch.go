@@ -24,6 +24,9 @@ const (
 	// NoTime: the record has no time (a pcapng simple packet block). Time is
 	// that of the packet before it in the input, 0 at the beginning.
 	NoTime RecordFlags = 1 << iota
+	// LinkError: the interface marked the packet as received with an error: a
+	// wrong frame check sequence, too long, too short and the like.
+	LinkError
 
 	// Filtered: Config.KeepRecord did not want it. Set before a batch is handed over.
 	Filtered

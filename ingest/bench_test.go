@@ -27,7 +27,8 @@ func BenchmarkRead(b *testing.B) {
 		var r *reader
 		r = newReader(Config{}.WithDefaults(), nil, func(b *Batch) error { r.recycle(b, false); return nil })
 		r.cfg.NoHash = true
-		if err := r.read(context.Background(), &p.Inputs[0], 1); err != nil {
+		src, err := openSource(context.Background(), &p.Inputs[0], sourceOptions{})
+		if err := r.read(context.Background(), &p.Inputs[0], 1, src, err); err != nil {
 			b.Fatal(err)
 		}
 	}

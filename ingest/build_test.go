@@ -106,7 +106,7 @@ func ngEPB(o appender, id uint32, ticks uint64, p packetSpec) []byte {
 	b = o.AppendUint32(b, p.origLen())
 	b = append(b, p.data...)
 	b = append(b, make([]byte, -len(p.data)&3)...)
-	b = ngOption(o, b, 2, []byte{1, 0, 0, 0}) // epb_flags
+	b = ngOption(o, b, 2, o.AppendUint32(nil, 1)) // epb_flags: inbound
 	return ngBlock(o, ngEnhancedPacket, ngOption(o, b, ngOptionEnd, nil))
 }
 

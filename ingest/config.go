@@ -31,6 +31,13 @@ type Config struct {
 	// Default 16 MiB.
 	MaxRecordBytes int
 
+	// ReadAhead is how many inputs are opened, and where compressed begin to be
+	// decompressed, before it is their turn. ReadAheadBytes bounds what that may take of memory
+	// beyond one MiB and a decompressor's own state for each. -1: none. Default 3
+	// and 32 MiB.
+	ReadAhead      int
+	ReadAheadBytes int
+
 	// FragmentTimeout is how long, in nanoseconds of packet time, the
 	// fragments of a datagram are kept from the first one on. Default 30 s.
 	FragmentTimeout int64
@@ -69,6 +76,8 @@ const (
 	defaultMaxBlocks            = 16
 	defaultEpochPackets         = 65536
 	defaultMaxRecordBytes       = 16 << 20
+	defaultReadAhead            = 3
+	defaultReadAheadBytes       = 32 << 20
 	defaultFragmentTimeout      = 30 * int64(time.Second)
 	defaultMaxFragmentBytes     = 16 << 20
 	defaultMaxFragmentDatagrams = 4096
@@ -85,6 +94,8 @@ func (c Config) WithDefaults() Config {
 	set(&c.MaxBlocks, defaultMaxBlocks)
 	set(&c.EpochPackets, defaultEpochPackets)
 	set(&c.MaxRecordBytes, defaultMaxRecordBytes)
+	set(&c.ReadAhead, defaultReadAhead)
+	set(&c.ReadAheadBytes, defaultReadAheadBytes)
 	if c.FragmentTimeout == 0 {
 		c.FragmentTimeout = defaultFragmentTimeout
 	}
@@ -106,6 +117,8 @@ func (c Config) Validate() error {
 	between("MaxBlocks", int64(c.MaxBlocks), 2, 1<<20)
 	between("EpochPackets", int64(c.EpochPackets), 1, 1<<40)
 	between("MaxRecordBytes", int64(c.MaxRecordBytes), 64, 1<<30)
+	between("ReadAhead", int64(c.ReadAhead), -1, 1<<10)
+	between("ReadAheadBytes", int64(c.ReadAheadBytes), -1, 1<<40)
 	between("FragmentTimeout", c.FragmentTimeout, 1, int64(24*time.Hour))
 	between("MaxFragmentBytes", int64(c.MaxFragmentBytes), 64<<10, 1<<40)
 	between("MaxFragmentDatagrams", int64(c.MaxFragmentDatagrams), 1, 1<<30)

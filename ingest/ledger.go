@@ -48,8 +48,8 @@ type Capture struct {
 	Name        string // see Input.Name
 	Bytes       int64  // size as stored; from standard input, the bytes read
 	SHA256      string // of the bytes as stored, in hexadecimal; empty with Config.NoHash, or where they could not all be read
-	Format      string // "pcap", "pcapng"; empty for what is no capture
-	Compression string // "", "gzip", "zstd"
+	Format      string // "pcap", "pcapng", "snoop", "erf"; empty for what is no capture
+	Compression string // "", "gzip", "zstd", "lz4", "xz", "bzip2"
 	ByteOrder   string // "little", "big"; "mixed" for sections that differ
 
 	// TimestampResolution is the length of a tick: "1us", "1ns", "2^-10s"; of several
@@ -80,6 +80,19 @@ type Capture struct {
 	// Beside the outcomes.
 	BadChecksums uint64 // packets with a wrong IPv4 or transport checksum; 0 unless Config.Checksums
 	LimitsHit    uint64 // times that a bound of Config made something be given up
+	LinkErrors   uint64 // packets whose record says that they were received with an error
+
+	// What the program that captured says of its interfaces: the packets that they
+	// received, and those of them that are not in the file because they were dropped for want of
+	// resources. Known only where the format has it and it was written.
+	Received    uint64
+	HasReceived bool
+	Dropped     uint64
+	HasDropped  bool
+
+	// Warning says what is odd of a file that was read to its end, empty if
+	// nothing is.
+	Warning string
 
 	// Err says why reading ended before the input did, empty if it did not.
 	Err       string

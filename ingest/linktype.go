@@ -5,6 +5,12 @@ import (
 	"strconv"
 )
 
+const linkTokenRing = 6
+
+// linkNone stands for the link types of other formats that have no LINKTYPE_
+// number. Nothing decodes it.
+const linkNone = 0xffff
+
 // Link types whose records may be longer than a snap length says.
 const (
 	linkUSBLinux        = 189

@@ -15,6 +15,7 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/pcapgo"
 	"github.com/klauspost/compress/gzip"
+	"github.com/ulikunitz/xz"
 )
 
 // The corpus is read by pcapgo too, packet by packet. It differs from what the
@@ -99,8 +100,13 @@ var errOracle = errors.New("pcapgo")
 // comparePcapgo returns the number of packets that are equal.
 func comparePcapgo(data []byte, c Capture, got []seen) (n int, err error) {
 	var in io.Reader = bytes.NewReader(data)
-	if c.Compression == compressionGzip {
+	switch c.Compression {
+	case compressionGzip:
 		if in, err = gzip.NewReader(in); err != nil {
+			return 0, err
+		}
+	case compressionXZ: // by that library's own reading of the container
+		if in, err = xz.NewReader(in); err != nil {
 			return 0, err
 		}
 	}

@@ -26,13 +26,15 @@ import (
 //	enhanced packet         interface u32, time high u32, low u32, caplen u32, origlen u32, bytes, options
 //	packet (obsolete)       interface u16, drops u16, then as the enhanced packet
 //	simple packet           origlen u32, bytes; of interface 0, without a time
+//	interface statistics    interface u32, time high u32, low u32, options
 //
-// all others (name resolution, statistics, secrets, custom, …) are stepped over.
+// all others (name resolution, secrets, custom, …) are stepped over: they are no packets.
 const (
 	ngSectionHeader  = 0x0a0d0d0a // the same in either byte order
 	ngInterface      = 1
 	ngPacket         = 2
 	ngSimplePacket   = 3
+	ngStatistics     = 5
 	ngEnhancedPacket = 6
 
 	ngByteOrderMagic = 0x1a2b3c4d
@@ -45,6 +47,16 @@ const (
 	ngOptionEnd      = 0
 	ngOptionTSResol  = 9  // if_tsresol
 	ngOptionTSOffset = 14 // if_tsoffset
+
+	ngOptionFlags     = 2 // epb_flags, pack_flags
+	ngOptionDropCount = 4 // epb_dropcount
+
+	ngOptionIfReceived = 4 // isb_ifrecv
+	ngOptionIfDropped  = 5 // isb_ifdrop
+	ngOptionOSDropped  = 7 // isb_osdrop
+
+	ngDropsUnknown = 0xffff // in an obsolete packet block
+	ngLinkErrors   = 0xffff0000
 
 	// Bounds what a file of nothing but interface descriptions can take.
 	ngMaxInterfaces = 65536
@@ -59,6 +71,8 @@ type pcapngWalker struct {
 	interfaces []ngInterfaceInfo
 	last       int64 // time of the latest packet in file order, for those without
 
+	statistics // of the sections before this one
+
 	mixed       bool // sections differ in byte order
 	firstOrder  bool // swapped, of the first section
 	links       []uint16
@@ -71,6 +85,36 @@ type ngInterfaceInfo struct {
 	resolution uint8 // as if_tsresol
 	snaplen    uint32
 	offset     int64 // if_tsoffset, in seconds
+
+	statistics        // the last that were given
+	lost       uint64 // the sum of what packets say was dropped before them
+	hasLost    bool
+}
+
+// statistics are those of an interface, or of several.
+type statistics struct {
+	received, dropped       uint64
+	hasReceived, hasDropped bool
+}
+
+// add counts an interface. Its own statistics are cumulative and so the last
+// ones stand for it; without them the packets' own counts do.
+func (s *statistics) add(i *ngInterfaceInfo) {
+	s.received += i.received
+	s.hasReceived = s.hasReceived || i.hasReceived
+	switch {
+	case i.hasDropped:
+		s.dropped += i.dropped
+		s.hasDropped = true
+	case i.hasLost:
+		s.dropped += i.lost
+		s.hasDropped = true
+	}
+}
+
+func (s *statistics) describe(c *Capture) {
+	c.Received, c.HasReceived = s.received, s.hasReceived
+	c.Dropped, c.HasDropped = s.dropped, s.hasDropped
 }
 
 func (w *pcapngWalker) u16(b []byte) uint16 {
@@ -85,6 +129,14 @@ func (w *pcapngWalker) u32(b []byte) uint32 {
 	v := binary.LittleEndian.Uint32(b)
 	if w.swapped {
 		v = bits.ReverseBytes32(v)
+	}
+	return v
+}
+
+func (w *pcapngWalker) u64(b []byte) uint64 {
+	v := binary.LittleEndian.Uint64(b)
+	if w.swapped {
+		v = bits.ReverseBytes64(v)
 	}
 	return v
 }
@@ -131,6 +183,8 @@ func (w *pcapngWalker) walk(buf []byte, off int, recs []Record, max int) ([]Reco
 			d = w.section(block)
 		case ngInterface:
 			d = w.describeInterface(block)
+		case ngStatistics:
+			w.interfaceStatistics(block)
 		}
 		if d != nil {
 			return recs, off, 0, d
@@ -152,6 +206,9 @@ func (w *pcapngWalker) section(block []byte) *damage {
 	}
 	w.began = true
 	w.mixed = w.mixed || w.swapped != w.firstOrder
+	for i := range w.interfaces {
+		w.statistics.add(&w.interfaces[i])
+	}
 	w.interfaces = w.interfaces[:0]
 	return nil
 }
@@ -177,11 +234,7 @@ func (w *pcapngWalker) describeInterface(block []byte) *damage {
 		case code == ngOptionTSResol && n == 1:
 			i.resolution = v[0]
 		case code == ngOptionTSOffset && n == 8:
-			hi, lo := w.u32(v), w.u32(v[4:])
-			if !w.swapped {
-				hi, lo = lo, hi
-			}
-			i.offset = int64(uint64(hi)<<32 | uint64(lo))
+			i.offset = int64(w.u64(v))
 		}
 		o = o[4+padded:]
 	}
@@ -214,13 +267,82 @@ func (w *pcapngWalker) packet(block []byte, typ uint32, off int, recs []Record) 
 		return recs, damaged(DamageMalformed, "packet block claims %d captured bytes but has room for %d", capLen, room)
 	}
 	w.last = saturatingAdd(ticksToNanoseconds(ticks, i.resolution), i.offset)
+	if typ == ngPacket {
+		if drops := w.u16(block[ngBody+2:]); drops != ngDropsUnknown {
+			i.lost, i.hasLost = i.lost+uint64(drops), true
+		}
+	}
+	var flags RecordFlags
+	if padded := ngPacketData + (int(capLen)+3)&^3; len(block)-4-padded > 4 {
+		flags = w.packetOptions(block[padded:len(block)-4], i, typ)
+	}
 	return append(recs, Record{
 		Time:    w.last,
 		Offset:  uint32(off + ngPacketData),
 		CapLen:  capLen,
 		OrigLen: origLen,
 		Link:    i.link,
+		Flags:   flags,
 	}), nil
+}
+
+// packetOptions reads a packet's options as far as they can be read: the
+// packet has been found by then, and what is wrong behind it does no harm.
+func (w *pcapngWalker) packetOptions(o []byte, i *ngInterfaceInfo, typ uint32) (flags RecordFlags) {
+	for {
+		code, v, rest := w.option(o)
+		switch {
+		case rest == nil:
+			return flags
+		case code == ngOptionFlags && len(v) == 4 && w.u32(v)&ngLinkErrors != 0:
+			flags |= LinkError
+		case code == ngOptionDropCount && len(v) == 8 && typ == ngEnhancedPacket:
+			i.lost, i.hasLost = i.lost+w.u64(v), true
+		}
+		o = rest
+	}
+}
+
+// option splits an option off o. rest is nil where there is none.
+func (w *pcapngWalker) option(o []byte) (code uint16, v, rest []byte) {
+	if len(o) < 4 {
+		return 0, nil, nil
+	}
+	code, n := w.u16(o), int(w.u16(o[2:]))
+	padded := (n + 3) &^ 3
+	if code == ngOptionEnd || padded > len(o)-4 {
+		return 0, nil, nil
+	}
+	return code, o[4 : 4+n], o[4+padded:]
+}
+
+// interfaceStatistics notes an interface's counters. A block that contradicts
+// itself is not worth losing the packets after it.
+func (w *pcapngWalker) interfaceStatistics(block []byte) {
+	if len(block) < 24 {
+		return
+	}
+	id := w.u32(block[ngBody:])
+	if uint64(id) >= uint64(len(w.interfaces)) {
+		return
+	}
+	var s statistics
+	for o := block[20 : len(block)-4]; ; {
+		code, v, rest := w.option(o)
+		if rest == nil {
+			break
+		}
+		if len(v) == 8 {
+			switch code {
+			case ngOptionIfReceived:
+				s.received, s.hasReceived = w.u64(v), true
+			case ngOptionIfDropped, ngOptionOSDropped:
+				s.dropped, s.hasDropped = s.dropped+w.u64(v), true
+			}
+		}
+		o = rest
+	}
+	w.interfaces[id].statistics = s
 }
 
 func (w *pcapngWalker) simplePacket(block []byte, off int, recs []Record) ([]Record, *damage) {
@@ -257,6 +379,11 @@ func (w *pcapngWalker) describe(c *Capture) {
 		c.ByteOrder = "mixed"
 	}
 	c.Snaplen = w.snaplen
+	s := w.statistics
+	for i := range w.interfaces {
+		s.add(&w.interfaces[i])
+	}
+	s.describe(c)
 	for _, l := range w.links {
 		c.LinkTypes = append(c.LinkTypes, LinkTypeName(l))
 	}

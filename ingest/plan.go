@@ -12,11 +12,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Plan is what a run will read, in the order in which it will.
@@ -49,38 +52,59 @@ type Input struct {
 	FirstTime int64 // of the first packet that has a time; where HasTime
 	HasTime   bool
 
-	peeked *peeked                       // of what can be read only once
-	open   func() (io.ReadCloser, error) // tests: instead of os.Open
+	peeked      *peeked                       // of what can be read only once
+	member      member                        // of what is in an archive
+	compression string                        // as planning found it
+	fault       *damage                       // why there is nothing to read: a damaged archive
+	open        func() (io.ReadCloser, error) // tests: instead of os.Open
 }
 
 // Standard input, pipes and the like can be read only once: what planning
 // reads is kept for the run.
 type peeked struct {
 	prefix []byte
+	open   func() (io.Reader, error) // of r, which may wait for a writer
 	r      io.Reader
 	close  func() error
 	used   bool
 }
 
 func (p *peeked) Read(b []byte) (int, error) {
+	if p.r == nil {
+		r, err := p.open()
+		if p.r = r; err != nil {
+			p.r = failing{err}
+		}
+	}
 	n, err := p.r.Read(b)
 	p.prefix = append(p.prefix, b[:n]...)
 	return n, err
 }
+
+// failing is a reader that could not be opened.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // planBytes bounds how far, after decompression, planning looks for the first
 // packet that has a time. It only bounds captures that begin with megabytes
 // of something else.
 const planBytes = 16 << 20
 
+// planLooks is how many files planning looks at at a time: enough to hide what
+// a disk or network takes to answer, few enough for what their
+// decompressors may take of memory.
+const planLooks = 4
+
 // NewPlan finds the inputs that args name, recognizes captures by their
 // content and puts them in order. An argument is a file, a directory (with
 // all below it, symbolic links to files included, to directories not), a
 // pattern of filepath.Glob where no file has that name, or "-" for stdin.
+// Archives (tar, compressed tar, zip) are directories too.
 //
 // A file named by itself is an input even if it is no capture or cannot be
-// read: reading it then leaves an entry in the ledger. A path that does not
-// exist is an error. A file reached twice is read once.
+// read, and so is one in a directory whose name ends like a capture's: reading it then leaves an entry in
+// the ledger. A path that does not exist is an error. A file reached twice is read once.
 //
 // Close frees what a plan holds if it is not run.
 func NewPlan(ctx context.Context, cfg Config, args []string, stdin io.Reader) (*Plan, error) {
@@ -93,6 +117,10 @@ func NewPlan(ctx context.Context, cfg Config, args []string, stdin io.Reader) (*
 			b.plan.Close()
 			return nil, err
 		}
+	}
+	if err := b.lookAll(); err != nil {
+		b.plan.Close()
+		return nil, err
 	}
 	p := b.plan
 	slices.SortStableFunc(p.Inputs, func(x, y Input) int {
@@ -158,6 +186,16 @@ type planner struct {
 	plan  *Plan
 	seen  map[fileStamp][]os.FileInfo
 	stdin bool
+
+	candidates []*candidate // files to be looked at
+}
+
+// candidate is a file, and the inputs that it turned out to be.
+type candidate struct {
+	in      Input
+	named   bool // by an argument
+	inputs  []Input
+	skipped []string
 }
 
 // fileStamp is what the same file has the same of; it spares comparing every
@@ -214,22 +252,80 @@ func (b *planner) path(path string, info os.FileInfo) error {
 	}
 	in := Input{Path: path, Name: name, Size: info.Size()}
 	if !info.Mode().IsRegular() {
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
 		in.Size = -1
-		in.peeked = &peeked{r: f, close: f.Close}
+		var opened atomic.Pointer[os.File]
+		in.peeked = &peeked{
+			open: func() (io.Reader, error) {
+				f, err := os.Open(path)
+				opened.Store(f)
+				return f, err
+			},
+			close: func() error {
+				if f := opened.Load(); f != nil {
+					return f.Close()
+				}
+				return nil
+			},
+		}
 		return b.once(in)
 	}
-	if b.known(info) {
-		return nil
+	if !b.known(info) {
+		b.candidates = append(b.candidates, &candidate{in: in, named: true})
 	}
-	_, err := b.look(&in)
-	if err == nil {
-		b.plan.Inputs = append(b.plan.Inputs, in)
+	return nil
+}
+
+// lookAll looks at the candidates, several at a time, and adds what they are
+// in their order.
+func (b *planner) lookAll() error {
+	var g errgroup.Group
+	g.SetLimit(planLooks)
+	for _, c := range b.candidates {
+		if b.ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return b.identify(c) })
 	}
-	return err
+	if err := cmpError(g.Wait(), b.ctx.Err()); err != nil {
+		return err
+	}
+	for _, c := range b.candidates {
+		b.plan.Inputs = append(b.plan.Inputs, c.inputs...)
+		b.plan.Skipped = append(b.plan.Skipped, c.skipped...)
+	}
+	return nil
+}
+
+// identify finds out what a candidate is.
+func (b *planner) identify(c *candidate) error {
+	kind, err := b.look(&c.in)
+	switch {
+	case err != nil:
+		return err
+	case kind == isTarFile:
+		return b.tar(c, c.in.compression)
+	case kind == isZipFile:
+		return b.zip(c)
+	case kind == isCapture || c.named || expected(&c.in):
+		c.inputs = append(c.inputs, c.in)
+	default:
+		c.skipped = append(c.skipped, c.in.Name)
+	}
+	return nil
+}
+
+// expected reports whether a file's name is that of a capture. If it is none,
+// then that is not to go unnoticed: an empty one was to hold packets.
+func expected(in *Input) bool {
+	name := strings.ToLower(in.Name)
+	for _, e := range [...]string{".gz", ".zst", ".lz4", ".xz", ".bz2"} {
+		name = strings.TrimSuffix(name, e)
+	}
+	switch path.Ext(name) {
+	case ".pcap", ".pcapng", ".cap", ".snoop", ".erf", ".ntar":
+		return true
+	}
+	return false
 }
 
 // once adds an input that can be read only once. Such an input may keep its
@@ -272,16 +368,8 @@ func (b *planner) directory(root string) error {
 			return nil
 		}
 		in.Size = info.Size()
-		capture, err := b.look(&in)
-		switch {
-		case err != nil:
-			return err
-		case capture:
-			b.plan.Inputs = append(b.plan.Inputs, in)
-		default:
-			b.plan.Skipped = append(b.plan.Skipped, in.Name)
-		}
-		return nil
+		b.candidates = append(b.candidates, &candidate{in: in})
+		return b.ctx.Err()
 	})
 }
 
@@ -297,15 +385,29 @@ func (b *planner) known(info os.FileInfo) bool {
 	return false
 }
 
-// look opens the input, reports whether it is to be treated as a capture (is
-// one, or cannot be read, which is not to go unnoticed) and sets its first time. The error is
-// the context's.
-func (b *planner) look(in *Input) (capture bool, err error) {
-	s, err := openSource(b.ctx, in, sourceOptions{plan: true})
+// What a look at a file finds.
+type looksLike uint8
+
+const (
+	isNothing looksLike = iota
+	isCapture           // or cannot be read, which is not to go unnoticed
+	isTarFile
+	isZipFile
+)
+
+// look opens the input, reports what it is to be treated as and sets its
+// first time and compression. The error is the context's.
+func (b *planner) look(in *Input) (looksLike, error) {
+	o := sourceOptions{plan: true}
+	if in.member != nil && in.open == nil {
+		o.open = in.member.reserve()
+	}
+	s, err := openSource(b.ctx, in, o)
 	if err != nil {
-		return true, b.ctx.Err()
+		return isCapture, b.ctx.Err()
 	}
 	defer s.close()
+	in.compression = s.compression
 
 	buf := make([]byte, 0, 16<<10)
 	var w walker
@@ -323,13 +425,24 @@ func (b *planner) look(in *Input) (capture bool, err error) {
 			n, streamErr = s.stream.fill(b.ctx, buf[len(buf):cap(buf)])
 			buf = buf[:len(buf)+n]
 			if err := b.ctx.Err(); err != nil {
-				return false, err
+				return isNothing, err
 			}
 		}
 		if w == nil {
-			if w = newWalker(buf, b.cfg.MaxRecordBytes); w == nil {
+			if w, need = newWalker(buf, streamErr != nil, b.cfg.MaxRecordBytes); w == nil {
+				if need > len(buf) && streamErr == nil {
+					continue
+				}
 				var re *readError
-				return errors.As(streamErr, &re), nil
+				switch single := in.peeked != nil || in.member != nil; {
+				case errors.As(streamErr, &re):
+					return isCapture, nil
+				case !single && isTar(buf):
+					return isTarFile, nil
+				case !single && s.compression == compressionNone && isZip(buf):
+					return isZipFile, nil
+				}
+				return isNothing, nil
 			}
 		}
 		found, next, n, d := w.walk(buf, 0, recs[:0], 1)
@@ -344,7 +457,7 @@ func (b *planner) look(in *Input) (capture bool, err error) {
 		looked += next
 		buf = buf[:copy(buf, buf[next:])]
 	}
-	return true, nil
+	return isCapture, nil
 }
 
 // source is an opened input.
@@ -354,13 +467,24 @@ type source struct {
 	digest      *digest // nil: not hashed
 	inline      bool    // the digest is taken below the stream, not by whoever reads from it
 	raw         *countedReader
+	unpacked    *decompressor // nil: there is nothing to undo
 	closers     []func()
+}
+
+// warning says what is odd of an input that has been read to its end.
+func (s *source) warning() string {
+	if s.unpacked != nil && s.unpacked.trailing {
+		return "what follows the " + s.compression + " data is none and was not read"
+	}
+	return ""
 }
 
 type sourceOptions struct {
 	plan     bool // only a look: no goroutine, nothing counted, no hash
 	hash     bool
 	progress *Progress
+	shared   *chunkStore                                      // for reading ahead
+	open     func(ctx context.Context) (io.ReadCloser, error) // instead of os.Open
 }
 
 // openSource opens an input and finds out its compression. A plain file is
@@ -377,17 +501,23 @@ func openSource(ctx context.Context, in *Input, o sourceOptions) (*source, error
 		return nil, errors.New("it can be read only once")
 	case k != nil:
 		k.used = true
-		raw = io.MultiReader(bytes.NewReader(k.prefix), k.r)
-		if k.close != nil {
-			s.closers = append(s.closers, func() { k.close() })
+		raw = bytes.NewReader(k.prefix)
+		if k.r != nil {
+			raw = io.MultiReader(raw, k.r)
+		}
+		if closing := k.close; closing != nil {
+			s.closers = append(s.closers, func() { closing() })
 			k.close = nil
 		}
 	default:
-		open := in.open
-		if open == nil {
-			open = func() (io.ReadCloser, error) { return os.Open(in.Path) }
+		open := o.open
+		switch {
+		case in.open != nil:
+			open = func(context.Context) (io.ReadCloser, error) { return in.open() }
+		case open == nil:
+			open = func(context.Context) (io.ReadCloser, error) { return os.Open(in.Path) }
 		}
-		f, err := open()
+		f, err := open(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -399,7 +529,7 @@ func openSource(ctx context.Context, in *Input, o sourceOptions) (*source, error
 		s.digest = &digest{hash: sha256.New()}
 	}
 	s.raw = &countedReader{r: markedReader{raw}, progress: o.progress}
-	var magic [4]byte
+	var magic [compressionMagic]byte
 	n, err := direct{s.raw}.fill(ctx, magic[:])
 	if err != nil && err != io.EOF {
 		s.close()
@@ -412,7 +542,9 @@ func openSource(ctx context.Context, in *Input, o sourceOptions) (*source, error
 		d := &decompressor{compression: s.compression, raw: plain}
 		s.closers = append(s.closers, d.close)
 		s.stream = direct{d}
-	case s.compression == compressionNone && in.peeked == nil:
+	case in.fault != nil:
+		s.stream = direct{plain}
+	case s.compression == compressionNone && in.peeked == nil && stored(in):
 		s.stream = direct{plain}
 	default:
 		s.inline = true
@@ -420,7 +552,8 @@ func openSource(ctx context.Context, in *Input, o sourceOptions) (*source, error
 			plain = io.TeeReader(plain, s.digest.hash)
 		}
 		d := &decompressor{compression: s.compression, raw: plain}
-		s.stream = newPump(ctx, d, func() {
+		s.unpacked = d
+		s.stream = newPump(ctx, d, o.shared, func() {
 			d.close()
 			if s.digest != nil {
 				// What was not wanted is a part of the file's hash all the same.
@@ -429,6 +562,12 @@ func openSource(ctx context.Context, in *Input, o sourceOptions) (*source, error
 		})
 	}
 	return s, nil
+}
+
+// stored reports whether an input's bytes are in a file as they are.
+func stored(in *Input) bool {
+	_, is := in.member.(*part)
+	return is || in.member == nil
 }
 
 // close frees the source. A pump must have been finished before, or its

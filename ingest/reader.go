@@ -45,12 +45,12 @@ func newReader(cfg Config, progress *Progress, emit func(*Batch) error) *reader 
 	return r
 }
 
-// read reads one input, the numberth. Its error is the context's or that of
+// read reads one input, the numberth, from src, which is closed; instead of
+// that there may be the error of opening it. read's error is the context's or that of
 // emit; what is wrong with the input is in the ledger's entry, which the last
 // batch carries.
-func (r *reader) read(ctx context.Context, in *Input, number uint32) error {
+func (r *reader) read(ctx context.Context, in *Input, number uint32, src *source, err error) error {
 	t := tally{Capture: Capture{Name: in.Name, Bytes: max(in.Size, 0)}, latest: math.MinInt64}
-	src, err := openSource(ctx, in, sourceOptions{hash: !r.cfg.NoHash, progress: r.progress})
 	if err != nil {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -60,14 +60,14 @@ func (r *reader) read(ctx context.Context, in *Input, number uint32) error {
 		if err != nil {
 			return err
 		}
-		b.Input, b.First = number, 1
+		b.Input, b.First, b.MaxTime = number, 1, r.maxTime
 		return r.last(b, &t)
 	}
 	defer func() {
-		src.close()
 		if p, ok := src.stream.(*pump); ok && in.peeked == nil {
 			<-p.done // its reads do not wait for anybody
 		}
+		src.close()
 	}()
 	t.Compression = src.compression
 
@@ -85,6 +85,11 @@ func (r *reader) read(ctx context.Context, in *Input, number uint32) error {
 			return err
 		}
 		b.Input, b.First = number, first
+		if len(r.carry) > len(b.block) { // of a block that had grown
+			if err := r.grow(ctx, b, len(r.carry)); err != nil {
+				return err
+			}
+		}
 		carried := copy(b.block, r.carry)
 		n := carried
 		if end == nil {
@@ -93,17 +98,25 @@ func (r *reader) read(ctx context.Context, in *Input, number uint32) error {
 				return err
 			}
 		}
-		if !src.inline {
-			b.raw, b.hash = b.block[carried:n], src.digest
-		}
-		buf := b.block[:n]
-
 		var found *damage
 		next := 0
-		if w == nil {
-			if w = newWalker(buf, r.cfg.MaxRecordBytes); w == nil {
+		for w == nil && found == nil {
+			switch w, need = newWalker(b.block[:n], end != nil, r.cfg.MaxRecordBytes); {
+			case in.fault != nil:
+				w, found = nil, in.fault
+			case w != nil:
+			case need > n && end == nil:
+				n, end, err = r.fill(ctx, b, src.stream, n, need)
+				if err != nil {
+					return err
+				}
+			default:
 				found = notCapture(end, n)
 			}
+		}
+		buf := b.block[:n]
+		if !src.inline {
+			b.raw, b.hash = buf[carried:], src.digest
 		}
 		if w != nil {
 			quota := uint64(r.cfg.EpochPackets) - r.ordinal%uint64(r.cfg.EpochPackets)
@@ -144,6 +157,9 @@ func (r *reader) read(ctx context.Context, in *Input, number uint32) error {
 				return err
 			}
 			t.digest = src.digest // taken by the pump, complete
+			if found == nil {
+				t.Warning = src.warning()
+			}
 		} else if src.digest != nil {
 			// What cannot be understood is a part of the file's hash all the same.
 			for end == nil {
@@ -269,6 +285,9 @@ func (t *tally) count(recs []Record) {
 		if recs[i].Flags&NoTime != 0 {
 			continue
 		}
+		if recs[i].Flags&LinkError != 0 {
+			t.LinkErrors++
+		}
 		at := recs[i].Time
 		if at < latest {
 			disorder++
@@ -309,7 +328,7 @@ func notCapture(end error, n int) *damage {
 	case n == 0:
 		return damaged(DamageNotCapture, "it is empty")
 	}
-	return damaged(DamageNotCapture, "it is neither pcap nor pcapng, nor either of these compressed by gzip or zstd")
+	return damaged(DamageNotCapture, "it is neither pcap, pcapng, snoop nor ERF, nor one of these compressed by gzip, zstd, lz4, xz or bzip2")
 }
 
 // streamDamage words an error of a stream or of opening it, without the paths

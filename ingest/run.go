@@ -109,8 +109,11 @@ func (r *run) run(parent context.Context) error {
 		defer close(ordered)
 		defer close(decoding)
 		defer close(hashing)
+		ahead := newAhead(ctx, r.plan.Inputs, r.cfg, progress)
+		defer ahead.close()
 		for i := range r.plan.Inputs {
-			if err := r.reader.read(ctx, &r.plan.Inputs[i], uint32(i+1)); err != nil {
+			src, err := ahead.take()
+			if err := r.reader.read(ahead.ctx, &r.plan.Inputs[i], uint32(i+1), src, err); err != nil {
 				return err
 			}
 		}

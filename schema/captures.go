@@ -8,12 +8,12 @@ package schema
 // It is filled by whoever runs the conversion: this package knows no files.
 type Capture struct {
 	CaptureID int32  `parquet:"capture_id,delta" id:"1" doc:"number of the input, counted from 1 in the order in which the run read them: by first packet time, then by path"`
-	Path      string `parquet:"path" id:"2" doc:"path relative to the input root, with forward slashes; - is standard input" bloom:"yes"`
-	Bytes     int64  `parquet:"bytes,delta" id:"3" doc:"size of the file as stored, that is compressed where it is compressed"`
+	Path      string `parquet:"path" id:"2" doc:"path relative to the input root, with forward slashes; of a file in an archive, the archive's path and the path in it; - is standard input" bloom:"yes"`
+	Bytes     int64  `parquet:"bytes,delta" id:"3" doc:"size of the file as stored, that is compressed where it is compressed; of a file in an archive, its size when taken out"`
 	SHA256    string `parquet:"sha256,optional,uncompressed" id:"4" doc:"SHA-256 of the file as stored, in lower-case hex" bloom:"yes"`
 
-	Format              string   `parquet:"format,optional,dict" id:"5" doc:"capture file format: pcap or pcapng"`
-	Compression         string   `parquet:"compression,optional,dict" id:"6" doc:"compression around the format: gzip or zstd; NULL: none"`
+	Format              string   `parquet:"format,optional,dict" id:"5" doc:"capture file format: pcap, pcapng, snoop or erf"`
+	Compression         string   `parquet:"compression,optional,dict" id:"6" doc:"compression around the format: gzip, zstd, lz4, xz or bzip2; NULL: none"`
 	ByteOrder           string   `parquet:"byte_order,optional,dict" id:"7" doc:"byte order of the file's headers: little or big; mixed where the sections of a pcapng differ"`
 	TimestampResolution string   `parquet:"timestamp_resolution,optional,dict" id:"8" doc:"length of a timestamp tick: 1us, 1ns, 2^-10s; different ones of several interfaces joined by commas, in order of appearance"`
 	LinkTypes           []string `parquet:"link_types,optional,list,dict" id:"9" doc:"link types of the file's interfaces by the names that libpcap gives them (linktype_N where it gives none), distinct, in order of first use"`
@@ -42,6 +42,12 @@ type Capture struct {
 	Error        string `parquet:"error,optional" id:"26" doc:"why the file could not be read to its end; what came before is in the tables"`
 	ErrorOffset  *int64 `parquet:"error_offset,optional" id:"27" doc:"byte offset of the error in the file, decompressed where it is compressed"`
 	ErrorPacket  *int64 `parquet:"error_packet,optional" id:"28" doc:"number of the packet at which the error stands, counted from 1"`
+
+	// What the program that captured says, where it says it.
+	ReceivedPackets  *int64 `parquet:"received_packets,optional" id:"30" doc:"packets that the interfaces received, by the interface statistics of a pcapng; NULL: not given"`
+	DroppedPackets   *int64 `parquet:"dropped_packets,optional" id:"31" doc:"packets that are missing because the interface or the system dropped them: the interface statistics or, without them, the drop counts of the packets of a pcapng; the count of a snoop or erf file; NULL: not given"`
+	LinkErrorPackets int64  `parquet:"link_error_packets,delta" id:"32" doc:"beside the outcomes: packets that the file marks as received with a link-layer error"`
+	Warning          string `parquet:"warning,optional" id:"33" doc:"what is odd of a file that was read to its end, as bytes after the end of compressed data"`
 }
 
 // Outcomes returns the sum of the outcome columns, which is Packets unless

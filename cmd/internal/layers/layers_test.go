@@ -53,7 +53,7 @@ func rules() []rule {
 		{"parsers/http2", []string{"flows", "parsers", "golang.org/x/net/http2/hpack"}, append(pure(), "io")},
 		{"parsers/*", []string{"flows", "parsers"}, append(pure(), "io")},
 		{"schema", []string{"flows", "parsers/*"}, append(pure(), "io", "sync/...")},
-		{"ingest/...", []string{"flows", packets, codecs, sync, sys, "github.com/ulikunitz/xz/..."}, []string{"net", "net/http/...", "os/exec"}},
+		{"ingest/...", []string{"flows", packets, codecs, sync, sys, "github.com/ulikunitz/xz/...", "github.com/pierrec/lz4/..."}, []string{"net", "net/http/...", "os/exec"}},
 		{"writers/...", []string{"schema", arrow, parquet, codecs, sync, sys}, []string{"time", "net", "net/http/...", "os/exec"}},
 		{"cmd/internal/...", []string{"...", sync, sys, parquet, arrow, codecs}, nil},
 		{"cmd/caplake", []string{"cmd/internal/run", "cmd/internal/filter", "schema", "github.com/spf13/pflag", "golang.org/x/term", "github.com/BurntSushi/toml"}, nil},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -230,6 +231,14 @@ func captureRow(input uint32, c *ingest.Capture) schema.Capture {
 		BadChecksums:         int64(c.BadChecksums),
 		LimitHits:            int64(c.LimitsHit),
 		Error:                c.Err,
+		LinkErrorPackets:     int64(c.LinkErrors),
+		Warning:              c.Warning,
+	}
+	if c.HasReceived {
+		row.ReceivedPackets = pointer(clamp(c.Received))
+	}
+	if c.HasDropped {
+		row.DroppedPackets = pointer(clamp(c.Dropped))
 	}
 	if c.Snaplen != 0 {
 		row.Snaplen = pointer(int64(c.Snaplen))
@@ -244,6 +253,9 @@ func captureRow(input uint32, c *ingest.Capture) schema.Capture {
 }
 
 func pointer[T any](v T) *T { return &v }
+
+// clamp keeps what a capture claims within a column.
+func clamp(v uint64) int64 { return int64(min(v, math.MaxInt64)) }
 
 // limits says which bounds acted during the run.
 func (r *Report) limits(workers []*worker) {
