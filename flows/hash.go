@@ -9,9 +9,9 @@ import (
 // both directions, pinned (test vectors hold it in place: a changed value
 // would move flows between shards), and independent of the process.
 //
-// It is two rounds of multiply-and-fold over the two ends in canonical order.
-// It is not keyed: whoever can choose tuples can choose shards. The flow
-// table bounds what that costs.
+// It is multiply-and-fold over the two ends, and over their sum and product. It
+// is not keyed, so whoever can choose tuples can choose shards, whose bounds
+// then act; the flow table has a secret of its own (see table).
 func Hash(src, dst *Addr, srcPort, dstPort uint16, proto uint8) uint64 {
 	s0, s1 := binary.LittleEndian.Uint64(src[:8]), binary.LittleEndian.Uint64(src[8:])
 	d0, d1 := binary.LittleEndian.Uint64(dst[:8]), binary.LittleEndian.Uint64(dst[8:])
@@ -22,7 +22,9 @@ func Hash(src, dst *Addr, srcPort, dstPort uint16, proto uint8) uint64 {
 	return mix(a+b, (a^b)^(uint64(proto)<<56|0x2545f4914f6cdd1d))
 }
 
+// mix folds two words into one. The operands join the product, or one that is
+// zero would hide the other.
 func mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a^0xa0761d6478bd642f, b^0xe7037ed1a0b428db)
-	return hi ^ lo
+	return hi ^ lo ^ a ^ bits.RotateLeft64(b, 32)
 }

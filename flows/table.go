@@ -4,9 +4,14 @@ package flows
 // references into a slab, so that it is free of pointers and a look-up that
 // misses touches one cache line. A reference is 1 + the flow's index in the
 // slab; 0 marks a free slot.
+//
+// Where a flow lies depends on a secret of the process, so that nobody can choose tuples
+// whose flows all lie in one place. What is found does not: the secret never
+// reaches output.
 type table struct {
-	slots []slot // length a power of two
-	n     int
+	slots  []slot // length a power of two
+	n      int
+	secret uint64
 }
 
 type slot struct {
@@ -16,7 +21,9 @@ type slot struct {
 
 const minTable = 64
 
-func (t *table) home(hash uint64) uint32 { return uint32(hash) & uint32(len(t.slots)-1) }
+func (t *table) home(hash uint64) uint32 {
+	return uint32(mix(hash, t.secret)>>20) & uint32(len(t.slots)-1)
+}
 
 func (t *table) insert(hash uint64, ref uint32, s *slab) {
 	if 2*(t.n+1) > len(t.slots) {

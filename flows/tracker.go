@@ -1,6 +1,9 @@
 package flows
 
-import "math"
+import (
+	"hash/maphash"
+	"math"
+)
 
 // Config bounds and times a Tracker. The zero value of a field is its
 // documented default; a negative duration means never. Times are
@@ -128,6 +131,7 @@ func NewTracker(cfg Config, c Consumer) *Tracker {
 	t.packets, _ = c.(PacketConsumer)
 	t.shortest = min(t.cfg.TCPIdle, t.cfg.UDPIdle, t.cfg.ICMPIdle, t.cfg.OtherIdle, t.cfg.Attempt, t.cfg.CloseLinger, t.cfg.Active)
 	t.table.slots = make([]slot, minTable)
+	t.table.secret = maphash.Bytes(maphash.MakeSeed(), nil)
 	return t
 }
 
