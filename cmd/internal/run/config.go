@@ -27,6 +27,7 @@ type Config struct {
 	Fingerprints bool   // write the strings behind ja3, ja3s and ja4
 	NoChecksums  bool   // leave IP, TCP and UDP checksums unverified
 	NoHash       bool   // leave captures unhashed
+	NoDecap      bool   // --no-decap: leave datagrams in tunnels over IP to the flow of their carrier
 
 	// Times of packets after which a flow is over; negative means never.
 	// Their defaults are those of flows.Config.
@@ -161,6 +162,7 @@ func (c *Config) ingest() ingest.Config {
 		MaxFragmentBytes: int(c.MaxFragmentBytes),
 		Checksums:        !c.NoChecksums,
 		NoHash:           c.NoHash,
+		NoDecap:          c.NoDecap,
 	}
 	c.Filter.Apply(&i)
 	return i
@@ -182,6 +184,7 @@ func (c *Config) effective() map[string]string {
 		"fingerprints":       strconv.FormatBool(c.Fingerprints),
 		"checksums":          strconv.FormatBool(!c.NoChecksums),
 		"hash":               strconv.FormatBool(!c.NoHash),
+		"decap":              strconv.FormatBool(!c.NoDecap),
 		"tcp_idle":           dur(c.TCPIdle),
 		"udp_idle":           dur(c.UDPIdle),
 		"icmp_idle":          dur(c.ICMPIdle),
