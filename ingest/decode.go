@@ -201,10 +201,15 @@ func (d *Decoder) etherType(buf []byte, off, wire int, typ uint16, p *flows.Pack
 			if len(buf)-off < 4 {
 				return short(off+4, wire, OutcomeMalformedLink)
 			}
-			if !d.push(flows.Encap{Kind: flows.EncapPBB, HasID: true, ID: uint64(binary.BigEndian.Uint32(buf[off:]) & 0xffffff)}) {
-				return OutcomeNotIP
+			// However many there are, the end is found in this loop; as many as there is room for are recorded.
+			d.push(flows.Encap{Kind: flows.EncapPBB, HasID: true, ID: uint64(binary.BigEndian.Uint32(buf[off:]) & 0xffffff)})
+			off += 4
+			if len(buf)-off < 14 {
+				return short(off+14, wire, OutcomeMalformedLink)
 			}
-			return d.ethernet(buf, off+4, wire, p)
+			p.Link, p.MACs, p.Flags = uint32(off), flows.MACsEthernet, p.Flags|flows.HasEthernet
+			typ = binary.BigEndian.Uint16(buf[off+12:])
+			off += 14
 		case etherFabric: // two bytes of FTAG, the frame
 			return d.after(2, (*Decoder).ethernet, buf, off, wire, p)
 		case etherTRILL: // RFC 6325 section 3.2: version, length of options in four bytes, hops; egress, ingress; the frame
@@ -222,16 +227,20 @@ func (d *Decoder) etherType(buf []byte, off, wire int, typ uint16, p *flows.Pack
 			}
 			typ = binary.BigEndian.Uint16(buf[off:])
 			off += 2
-		case etherMACsec: // IEEE 802.1AE: flags, …, EtherType; read where it is only authenticated
-			if len(buf)-off < 1 {
-				return short(off+1, wire, OutcomeMalformedLink)
+		case etherMACsec: // IEEE 802.1AE: flags, length if it is below 48, number, …, EtherType; read where it is only authenticated
+			if len(buf)-off < 2 {
+				return short(off+2, wire, OutcomeMalformedLink)
 			}
-			flags := buf[off]
+			flags, n := buf[off], int(buf[off+1]&0x3f)
 			if flags&0x0c != 0 { // encrypted, or changed
 				return OutcomeNotIP
 			}
 			if off += 6; flags&0x20 != 0 { // channel identifier
 				off += 8
+			}
+			if n > 0 {
+				wire = min(wire, off+n)
+				buf = buf[:min(len(buf), wire)]
 			}
 			if len(buf)-off < 2 {
 				return short(off+2, wire, OutcomeMalformedLink)

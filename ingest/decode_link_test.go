@@ -258,7 +258,7 @@ func moreDecodeTests() []decodeTest {
 		{"ayiya echo", 101, u(5072, cat(unhex("4152 123b 4af64bfd"), make([]byte, 36), q6)), tagless(5072, 125)},
 		{"capwap ethernet", 101, u(5247, cat(unhex("0010 0000 00000000"), eth(0x0800, q4))), at4(50) + " eth 36 ports in capwap" + outer},
 		{"capwap wlan", 101, u(5247, cat(unhex("0010 0300 00000000"), dot11(0x08, 1, s4))), at4(68) + " tods 40 ports in capwap" + outer},
-		{"capwap wlan swapped", 101, u(5247, cat(unhex("0010 0300 00000000"), dot11(0x01, 0x88, cat(be16(0), s4)))), at4(70) + " tods 40 ports in capwap" + outer},
+		{"capwap wlan swapped", 101, u(5247, cat(unhex("0010 0300 00000000"), edit(dot11(0x11, 0x88, cat(be16(0), s4)), 22, 0x76, 0x30))), at4(70) + " tods 40 ports in capwap" + outer},
 		{"capwap keepalive", 101, u(5247, cat(unhex("0010 0008 00000000"), eth(0x0800, q4))), tagless(5247, 83)},
 		{"capwap encrypted", 101, u(5247, cat(unhex("0100 0000 00000000"), eth(0x0800, q4))), tagless(5247, 83)},
 		{"lisp", 101, u(4341, cat(unhex("88000001 00000501"), q4)), at4(36) + " ports in lisp(5)" + outer},

@@ -523,7 +523,7 @@ func (d *Decoder) ayiya(buf []byte, off, wire int, p *flows.Packet) Outcome {
 
 // capwap decodes the data channel between access points and their controller (RFC 5415 section
 // 4.3): version and type; length in four bytes, radio, binding, flags; …; the frame.
-// Cisco's have the first two bytes of IEEE 802.11 frames swapped.
+// Cisco's have IEEE 802.11 frames with two fields big-endian.
 func (d *Decoder) capwap(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	const (
 		native    = 0x100 // the frame is of the binding's kind, otherwise of Ethernet

@@ -30,8 +30,9 @@ func (d *Decoder) wlan(buf []byte, off, wire int, how wlanForm, p *flows.Packet)
 		return short(off+2, wire, OutcomeMalformedLink)
 	}
 	control, flags := b[0], b[1]
+	part := 22 // the byte whose low half numbers the fragment
 	if how&wlanSwapped != 0 {
-		control, flags = flags, control
+		control, flags, part = flags, control, 23
 	}
 	if control&0x03 != 0 { // protocol version
 		return OutcomeMalformedLink
@@ -66,7 +67,7 @@ func (d *Decoder) wlan(buf []byte, off, wire int, how wlanForm, p *flows.Packet)
 	if flags&protected != 0 {
 		return OutcomeNotIP
 	}
-	if flags&moreFrags != 0 || b[22]&0x0f != 0 {
+	if flags&moreFrags != 0 || b[part]&0x0f != 0 {
 		return OutcomeFragmentIncomplete
 	}
 	p.Link, p.MACs, p.Flags = uint32(off+4), layout, p.Flags|flows.HasEthernet
@@ -106,7 +107,7 @@ type wlanForm uint8
 
 const (
 	wlanPadded  wlanForm = 1 << iota // the header is filled up to four bytes
-	wlanSwapped                      // the first two bytes have changed places
+	wlanSwapped                      // frame and sequence control are big-endian
 )
 
 // isSNAP reports whether b begins with a SNAP header for an EtherType.

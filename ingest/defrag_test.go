@@ -25,7 +25,7 @@ type defragTest struct {
 }
 
 func newDefragTest(t testing.TB, c Config) *defragTest {
-	return &defragTest{t: t, f: NewDefragmenter(c), batch: &Batch{}, input: 1, settled: map[flows.Position]Outcome{}, decoder: Decoder{Checksums: c.Checksums}}
+	return &defragTest{t: t, f: NewDefragmenter(c), batch: &Batch{}, input: 1, settled: map[flows.Position]Outcome{}, decoder: Decoder{Checksums: c.Checksums, NoDecap: c.NoDecap}}
 }
 
 func (d *defragTest) settle(at flows.Position, o Outcome) {
@@ -309,6 +309,36 @@ func TestDefragmentNested(t *testing.T) {
 			t.Errorf("depth %d: limit hit %v", depth, got)
 		}
 		d.end()
+	}
+}
+
+// What a datagram of fragments tunnels is its carrier's without decapsulation,
+// and the MAC addresses of IEEE 802.11 come along.
+func TestDefragmentDecap(t *testing.T) {
+	inner := vxlan(5, eth(0x0800, ip4(17, udp(false, []byte(hello)))))
+	first, last := ip4With(17, 1, 1, 0, nil, inner[:40]), ip4With(17, 1, 0, 40, nil, inner[40:])
+	for _, test := range []struct {
+		noDecap bool
+		want    string
+	}{
+		{false, "10.0.0.1.1000 > 10.0.0.2.53 proto 17 ttl 64 tos 40 ip 76+33 transport 96 payload 104+5/5 eth 62 fragments 2 ports overflow in vxlan(5)[10.0.0.1 > 10.0.0.2]"},
+		{true, "10.0.0.1.40000 > 10.0.0.2.4789 proto 17 ttl 64 tos 40 ip 26+83 transport 46 payload 54+55/55 tods 0 fragments 2 ports overflow"},
+	} {
+		d := newDefragTest(t, Config{Checksums: true, NoDecap: test.noDecap})
+		var p *flows.Packet
+		for _, b := range [][]byte{first, last} {
+			b = dot11(0x08, 1, snap(0x0800, b))
+			p = d.add(linkWLAN, b, len(b), 1)
+		}
+		if got := d.text(p); normal(got) != normal(test.want) {
+			t.Errorf("got  %s\nwant %s", got, test.want)
+		}
+		if test.noDecap && p != nil {
+			to, from := p.MACs.Offsets()
+			if at := d.batch.Overflow[p.Link:]; at[to+5] != 0x0c || at[from+5] != 0x0b {
+				t.Errorf("MAC addresses % x", at[:26])
+			}
+		}
 	}
 }
 
