@@ -23,7 +23,7 @@ type Config struct {
 
 	// EpochPackets: a batch also ends, and has EndOfEpoch set, when the number
 	// of packets read from all inputs so far is a multiple of this. Default
-	// 65536.
+	// 16384.
 	EpochPackets int
 
 	// MaxRecordBytes bounds one packet record of a pcap file and one block of
@@ -74,7 +74,7 @@ type Config struct {
 const (
 	defaultBlockBytes           = 256 << 10
 	defaultMaxBlocks            = 16
-	defaultEpochPackets         = 65536
+	defaultEpochPackets         = 16384
 	defaultMaxRecordBytes       = 16 << 20
 	defaultReadAhead            = 3
 	defaultReadAheadBytes       = 32 << 20

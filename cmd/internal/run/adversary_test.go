@@ -1,0 +1,286 @@
+package run_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"io"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caplake/caplake/cmd/internal/run"
+	"github.com/caplake/caplake/schema"
+)
+
+// capture writes a capture of raw IPv4 packets.
+type capture struct {
+	w    *bufio.Writer
+	time int64 // nanoseconds
+	buf  []byte
+}
+
+func newCapture(w io.Writer) *capture {
+	c := &capture{w: bufio.NewWriter(w), time: 1_700_000_000_000_000_000}
+	c.w.Write([]byte{0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 101, 0, 0, 0})
+	return c
+}
+
+func (c *capture) record(packet []byte) {
+	var h [16]byte
+	binary.LittleEndian.PutUint32(h[0:], uint32(c.time/1e9))
+	binary.LittleEndian.PutUint32(h[4:], uint32(c.time%1e9))
+	binary.LittleEndian.PutUint32(h[8:], uint32(len(packet)))
+	binary.LittleEndian.PutUint32(h[12:], uint32(len(packet)))
+	c.w.Write(h[:])
+	c.w.Write(packet)
+}
+
+const (
+	fin = 1
+	syn = 2
+	ack = 16
+)
+
+// tcp writes a segment from the first to the second of two addresses.
+func (c *capture) tcp(src, dst uint32, sport, dport uint16, flags byte, seq, ackno uint32, payload string) {
+	b := c.ip(6, src, dst, 20+len(payload))
+	b = binary.BigEndian.AppendUint16(b, sport)
+	b = binary.BigEndian.AppendUint16(b, dport)
+	b = binary.BigEndian.AppendUint32(b, seq)
+	b = binary.BigEndian.AppendUint32(b, ackno)
+	b = append(b, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0)
+	b = append(b, payload...)
+	c.buf = b
+	c.record(b)
+}
+
+func (c *capture) udp(src, dst uint32, sport, dport uint16, payload string) {
+	b := c.ip(17, src, dst, 8+len(payload))
+	b = binary.BigEndian.AppendUint16(b, sport)
+	b = binary.BigEndian.AppendUint16(b, dport)
+	b = binary.BigEndian.AppendUint16(b, uint16(8+len(payload)))
+	b = append(b, 0, 0)
+	c.buf = append(b, payload...)
+	c.record(c.buf)
+}
+
+func (c *capture) ip(proto byte, src, dst uint32, n int) []byte {
+	b := append(c.buf[:0], 0x45, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(20+n))
+	b = append(b, 0, 0, 0x40, 0, 64, proto, 0, 0)
+	b = binary.BigEndian.AppendUint32(b, src)
+	return binary.BigEndian.AppendUint32(b, dst)
+}
+
+// open opens a connection from 10.0.0.1:1000 to 10.0.0.2:port. Sequence numbers of data
+// begin at 1 on both sides.
+func (c *capture) open(port uint16) {
+	c.tcp(a, b, 1000, port, syn, 0, 0, "")
+	c.tcp(b, a, port, 1000, syn|ack, 0, 1, "")
+	c.tcp(a, b, 1000, port, ack, 1, 1, "")
+}
+
+const a, b = 0x0a000001, 0x0a000002
+
+// TestAdversaries gives a run what is made to hurt it. Each must end with its
+// rows and counts, within a bound on memory, and not take out of proportion long.
+func TestAdversaries(t *testing.T) {
+	const mib = 1 << 20
+	tests := []struct {
+		name   string
+		config run.Config
+		write  func(c *capture)
+		heap   uint64 // bound
+		check  func(t *testing.T, r *run.Report, out string)
+	}{
+		{"SYN flood", run.Config{MaxFlows: 20000}, func(c *capture) {
+			for n := range uint32(400_000) {
+				c.time += 1000
+				c.tcp(n*2654435761, b, uint16(n), 80, syn, n, 0, "")
+			}
+		}, 900 * mib, func(t *testing.T, r *run.Report, out string) {
+			wantRows(t, r, "flows", 400_000)
+			wantWarning(t, r, "flows were ended early")
+		}},
+		{"UDP flood over one shard's worth of memory", run.Config{MaxFlows: 6400, Shards: 64}, func(c *capture) {
+			for n := range uint32(200_000) {
+				c.udp(n, b, 1, 9999, "x")
+			}
+		}, 900 * mib, func(t *testing.T, r *run.Report, out string) { wantRows(t, r, "flows", 200_000) }},
+		{"one-byte segments in reverse", run.Config{}, func(c *capture) {
+			c.open(80)
+			for n := uint32(1 << 19); n > 0; n-- {
+				c.tcp(a, b, 1000, 80, ack, n+1, 1, "x")
+			}
+		}, 200 * mib, func(t *testing.T, r *run.Report, out string) {
+			f := read[schema.Flow](t, out, "flows")[0]
+			if f.FlowSrc.PayloadBytes != 1<<19 {
+				t.Errorf("%d payload bytes", f.FlowSrc.PayloadBytes)
+			}
+			wantWarning(t, r, "holes in TCP streams")
+		}},
+		{"every other byte, for ever", run.Config{MaxHeld: 1 << 20}, func(c *capture) {
+			for f := range uint16(50) {
+				c.open(f + 1)
+				for n := range uint32(2000) {
+					c.tcp(a, b, 1000, f+1, ack, 3+2*n, 1, "x")
+				}
+			}
+		}, 200 * mib, func(t *testing.T, r *run.Report, out string) {
+			for _, f := range read[schema.Flow](t, out, "flows") {
+				if *f.FlowSrc.Gaps != 2000 || *f.FlowSrc.GapBytes != 2001 { // the first hole is of two
+					t.Fatalf("%d gaps of %d bytes", *f.FlowSrc.Gaps, *f.FlowSrc.GapBytes)
+				}
+			}
+		}},
+		{"a header line without end", run.Config{Headers: true}, func(c *capture) {
+			c.open(80)
+			line := "GET / HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("x", 60000)
+			seq := uint32(1)
+			for range 1000 {
+				c.tcp(a, b, 1000, 80, ack, seq, 1, line)
+				seq += uint32(len(line))
+				line = strings.Repeat("x", 60000)
+			}
+		}, 250 * mib, func(t *testing.T, r *run.Report, out string) { wantRows(t, r, "http", 1) }},
+		{"ten thousand headers, a hundred times", run.Config{Headers: true}, func(c *capture) {
+			c.open(80)
+			head := "GET / HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("A: b\r\n", 10000) + "\r\n"
+			seq := uint32(1)
+			for range 100 {
+				for rest := head; len(rest) > 0; {
+					n := min(len(rest), 1400)
+					c.tcp(a, b, 1000, 80, ack, seq, 1, rest[:n])
+					rest = rest[n:]
+					seq += uint32(n)
+				}
+			}
+		}, 400 * mib, func(t *testing.T, r *run.Report, out string) { wantRows(t, r, "http", 100) }},
+		{"a certificate chain of ten megabytes", run.Config{}, func(c *capture) {
+			c.open(443)
+			hello := "\x16\x03\x03\x00\x2d\x01\x00\x00\x29\x03\x03" + strings.Repeat("r", 32) + "\x00\x00\x02\x00\x2f\x01\x00"
+			c.tcp(a, b, 1000, 443, ack, 1, 1, hello)
+			server := "\x16\x03\x03\x00\x2a\x02\x00\x00\x26\x03\x03" + strings.Repeat("r", 32) + "\x00\x00\x2f\x00"
+			c.tcp(b, a, 443, 1000, ack, 1, uint32(1+len(hello)), server)
+			seq := uint32(1 + len(server))
+			body := "\x0b\xa0\x00\x00\x9f\xff\xfd" + strings.Repeat("c", 10<<20)
+			for len(body) > 0 {
+				n := min(len(body), 16000)
+				record := "\x16\x03\x03" + string([]byte{byte(n >> 8), byte(n)}) + body[:n]
+				c.tcp(b, a, 443, 1000, ack, seq, 1, record)
+				seq += uint32(len(record))
+				body = body[n:]
+			}
+		}, 200 * mib, func(t *testing.T, r *run.Report, out string) { wantRows(t, r, "tls", 1) }},
+		{"DNS names that point at each other", run.Config{}, func(c *capture) {
+			m := "\x00\x01\x81\x80\x00\x01\x00\xff\x00\x00\x00\x00\xc0\x0c\x00\x01\x00\x01" + strings.Repeat("\xc0\x0c", 500)
+			for n := range uint16(20000) {
+				c.udp(b, a, 53, n, m)
+			}
+		}, 300 * mib, func(t *testing.T, r *run.Report, out string) {
+			wantRows(t, r, "dns", 20000)
+			for _, d := range read[schema.DNS](t, out, "dns")[:100] {
+				if d.Malformed == "" {
+					t.Fatal("a loop is not malformed")
+				}
+			}
+		}},
+		{"times that go backwards, jump a century and stand still", run.Config{}, func(c *capture) {
+			for n := range uint32(200_000) {
+				switch n % 4 {
+				case 0:
+					c.time -= 3_600_000_000_000
+				case 1:
+					c.time = 1_700_000_000_000_000_000 + 2_400_000_000_000_000_000*int64(n%8/4)
+				}
+				c.udp(n/10, b, 5, 6, "x")
+			}
+		}, 300 * mib, func(t *testing.T, r *run.Report, out string) {
+			ids := make(map[int64]bool)
+			for _, f := range read[schema.Flow](t, out, "flows") {
+				if f.Duration < 0 {
+					t.Fatalf("a flow of %d ns", f.Duration)
+				}
+				if ids[f.FlowID] {
+					t.Fatalf("two flows with the identifier %d", f.FlowID)
+				}
+				ids[f.FlowID] = true
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, w := io.Pipe()
+			go func() {
+				c := newCapture(w)
+				tt.write(c)
+				c.w.Flush()
+				w.Close()
+			}()
+			var peak atomic.Uint64
+			stop := make(chan struct{})
+			go func() {
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(10 * time.Millisecond):
+						var m runtime.MemStats
+						runtime.ReadMemStats(&m)
+						peak.Store(max(peak.Load(), m.HeapAlloc))
+					}
+				}
+			}()
+			tt.config.Inputs, tt.config.Stdin, tt.config.NoHash = []string{"-"}, r, true
+			runtime.GC()
+			began := time.Now()
+			report, out := dataset(t, tt.config)
+			close(stop)
+			if peak.Load() > tt.heap {
+				t.Errorf("heap of %d MiB, bound %d", peak.Load()/mib, tt.heap/mib)
+			}
+			t.Logf("%d packets in %v, heap up to %d MiB", report.Packets, time.Since(began).Round(time.Millisecond), peak.Load()/mib)
+			tt.check(t, report, out)
+		})
+	}
+}
+
+// TestBomb decompresses a gigabyte of empty packets out of a megabyte.
+func TestBomb(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	var small bytes.Buffer
+	z := gzip.NewWriter(&small)
+	newCapture(z).w.Flush()
+	zero := make([]byte, 1<<20)
+	for range 256 {
+		z.Write(zero)
+	}
+	z.Close()
+	r, out := dataset(t, run.Config{Inputs: []string{"-"}, Stdin: &small})
+	c := read[schema.Capture](t, out, "captures")[0]
+	if r.Packets != 256<<20/16 || c.CutPackets+c.MalformedNetwork != r.Packets {
+		t.Errorf("%d packets, ledger %+v", r.Packets, c)
+	}
+}
+
+func wantRows(t *testing.T, r *run.Report, table string, n int64) {
+	t.Helper()
+	for _, x := range r.Tables {
+		if x.Name == table && x.Rows != n {
+			t.Errorf("%d rows of %s, want %d", x.Rows, table, n)
+		}
+	}
+}
+
+func wantWarning(t *testing.T, r *run.Report, text string) {
+	t.Helper()
+	if !strings.Contains(strings.Join(r.Warnings, "\n"), text) {
+		t.Errorf("warnings %q do not say %q", r.Warnings, text)
+	}
+}
