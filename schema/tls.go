@@ -17,16 +17,16 @@ type TLS struct {
 	DstIP   string `parquet:"dst_ip,dict" id:"5" bloom:"yes" doc:"address of the flow's responder"`
 	DstPort int32  `parquet:"dst_port,dict" id:"6" doc:"port of the flow's responder"`
 
-	Transport   string `parquet:"transport,dict" id:"7" doc:"what the handshake runs over: tcp"`
+	Transport   string `parquet:"transport,dict" id:"7" doc:"what the handshake runs over: tcp, dtls (UDP) or quic (UDP)"`
 	HandshakeNS *int64 `parquet:"handshake_ns,optional" id:"8" doc:"time from ts to the packet that completed the handshake; NULL unless established"`
 	ClientSide  string `parquet:"client_side,dict" id:"9" doc:"side that has the role of the client: src, or dst where the responder has it"`
 	Outcome     string `parquet:"outcome,dict" id:"10" doc:"how the handshake ended: established, alert (fatal, in the clear), encrypted_alert (a protected alert in place of the last flight), closed, reset, gap (bytes not captured hide the end), malformed, incomplete (the flow was over first)"`
 	Established *bool  `parquet:"established,optional" id:"11" doc:"whether both sides went on to protected data; NULL where the capture cannot say"`
 	Resumed     *bool  `parquet:"resumed,optional" id:"12" doc:"whether an earlier session was resumed: abbreviated handshake, or in TLS 1.3 a chosen pre-shared key"`
 
-	RecordVersion string   `parquet:"record_version,optional,dict" id:"13" doc:"version in the record header of the client hello"`
-	ClientVersion string   `parquet:"client_version,optional,dict" id:"14" doc:"version in the client hello, which stays TLSv1.2 in TLS 1.3"`
-	Version       string   `parquet:"version,optional,dict" id:"15" doc:"negotiated version: SSLv2, SSLv3, TLSv1.0 to TLSv1.3, TLSv1.3-draftN, 0x and hex where it has no name"`
+	RecordVersion string   `parquet:"record_version,optional,dict" id:"13" doc:"version in the record header of the client hello; QUIC has no records"`
+	ClientVersion string   `parquet:"client_version,optional,dict" id:"14" doc:"version in the client hello, which stays TLSv1.2 in TLS 1.3 and DTLSv1.2 in DTLS 1.3"`
+	Version       string   `parquet:"version,optional,dict" id:"15" doc:"negotiated version: SSLv2, SSLv3, TLSv1.0 to TLSv1.3, TLSv1.3-draftN, DTLSv1.0, DTLSv1.2, DTLSv1.3, 0x and hex where it has no name"`
 	SNI           string   `parquet:"sni,optional,dict" id:"16" bloom:"yes" doc:"host name that the client asked for, as sent; bytes that are not printable UTF-8 as \\xHH"`
 	ALPNOffered   []string `parquet:"alpn_offered,optional,list,dict" id:"17" doc:"application protocols that the client offered"`
 	ALPN          string   `parquet:"alpn,optional,dict" id:"18" doc:"application protocol that the server chose; TLS 1.3 encrypts it"`
@@ -51,7 +51,7 @@ type TLS struct {
 	ServerExtensions []int32 `parquet:"server_extensions,optional,list,dict" id:"35" doc:"types of the server hello's extensions"`
 	SelectedGroup    string  `parquet:"selected_group,optional,dict" id:"36" doc:"group of the key exchange, by its IANA name; 0x and hex where it has none"`
 	ServerSessionID  string  `parquet:"server_session_id,optional,uncompressed" id:"37" doc:"session id that the server sent, hex"`
-	HelloRetry       *bool   `parquet:"hello_retry,optional" id:"38" doc:"whether the server asked for a second client hello; the client's columns are of the first"`
+	HelloRetry       *bool   `parquet:"hello_retry,optional" id:"38" doc:"whether the server asked for a second client hello, with other parameters or a cookie; the client's columns are of the first"`
 	NewSessionTicket *bool   `parquet:"new_session_ticket,optional" id:"39" doc:"whether the server sent a session ticket in the clear (TLS 1.2 and before)"`
 	ClientAuth       *bool   `parquet:"client_auth,optional" id:"40" doc:"whether the server asked for a client certificate or the client sent one; TLS 1.3 encrypts it"`
 
@@ -83,6 +83,14 @@ type TLS struct {
 	Oversize      bool   `parquet:"oversize" id:"63" doc:"a message or chain was beyond the parser's bounds and read in part"`
 	Malformed     string `parquet:"malformed,optional,dict" id:"64" doc:"first rule that the bytes broke"`
 
+	ClientHellos int32  `parquet:"client_hellos" id:"69" doc:"client hello messages seen, those after a retry and those sent again included"`
+	ServerHellos int32  `parquet:"server_hellos" id:"70" doc:"server hello messages seen, likewise; a request for a retry is one in TLS 1.3"`
+	QUICVersion  string `parquet:"quic_version,optional,dict" id:"71" doc:"QUIC version of the handshake: 1, 2, draft-N, or 0x and hex"`
+	DCID         string `parquet:"dcid,optional,uncompressed" id:"72" bloom:"yes" doc:"destination connection id of the client's first QUIC packet, hex"`
+	SCID         string `parquet:"scid,optional,uncompressed" id:"73" bloom:"yes" doc:"connection id that the client chose for itself, hex; NULL also where it is empty"`
+	ServerSCID   string `parquet:"server_scid,optional,uncompressed" id:"74" bloom:"yes" doc:"connection id that the server chose for itself, hex; NULL also where it is empty"`
+	QUICRetry    *bool  `parquet:"quic_retry,optional" id:"75" doc:"whether the server had the client begin again with a token (Retry)"`
+
 	CaptureID     int32 `parquet:"capture_id,delta" id:"65" doc:"input of the packet with the handshake's first byte (table captures)"`
 	FirstPacket   int64 `parquet:"first_packet,delta" id:"66" doc:"number of that packet in its input, counted from 1"`
 	LastCaptureID int32 `parquet:"last_capture_id,delta" id:"67" doc:"input of the last packet that the row rests on"`
@@ -105,6 +113,13 @@ func AppendTLS(dst []TLS, m *tls.Handshake, s *Session, a *Arena, cache *CertCac
 	r.LastCaptureID, r.LastPacket = int32(m.Last.Pos.Input()), int64(m.Last.Pos.Packet())
 
 	r.Transport = "tcp"
+	switch m.Transport {
+	case tls.DTLS:
+		r.Transport = "dtls"
+	case tls.QUIC:
+		r.Transport = "quic"
+	}
+	r.ClientHellos, r.ServerHellos = int32(m.ClientHellos), int32(m.ServerHellos)
 	if m.Established == tls.Yes {
 		r.HandshakeNS = a.Int64(m.Done.Time - m.First.Time)
 	}
@@ -120,7 +135,7 @@ func AppendTLS(dst []TLS, m *tls.Handshake, s *Session, a *Arena, cache *CertCac
 	r.AfterGap, r.Oversize, r.Malformed = m.AfterGap, m.Oversize, m.Malformed
 
 	if m.Client.Seen {
-		r.client(&m.Client, a, options)
+		r.client(&m.Client, a, m.Transport, options)
 	}
 	if m.Server.Seen {
 		r.server(m, a, options)
@@ -139,8 +154,11 @@ func AppendTLS(dst []TLS, m *tls.Handshake, s *Session, a *Arena, cache *CertCac
 	return dst
 }
 
-func (r *TLS) client(c *tls.ClientHello, a *Arena, options TLSOptions) {
+func (r *TLS) client(c *tls.ClientHello, a *Arena, over tls.Transport, options TLSOptions) {
 	r.HelloComplete = a.Bool(c.Complete)
+	if over == 0 {
+		over = tls.TCP
+	}
 	if c.RecordVersion != 0 {
 		r.RecordVersion = tls.VersionName(c.RecordVersion)
 	}
@@ -189,10 +207,10 @@ func (r *TLS) client(c *tls.ClientHello, a *Arena, options TLSOptions) {
 	}
 	var space [1024]byte
 	r.JA3 = a.String(c.AppendJA3(space[:0]))
-	r.JA4 = a.String(c.AppendJA4(space[:0], tls.TCP))
+	r.JA4 = a.String(c.AppendJA4(space[:0], over))
 	if options.Strings {
 		r.JA3String = a.String(c.AppendJA3String(space[:0]))
-		r.JA4R = a.String(c.AppendJA4R(space[:0], tls.TCP))
+		r.JA4R = a.String(c.AppendJA4R(space[:0], over))
 	}
 }
 

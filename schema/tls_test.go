@@ -106,7 +106,7 @@ func TestAppendTLS(t *testing.T) {
 		CertFingerprints: []string{hex.EncodeToString(out[0].ServerChain[0].SHA256[:]), hex.EncodeToString(out[0].ServerChain[1].SHA256[:])},
 		Subject:          "CN=a.example.com", Issuer: "CN=CA", Serial: "01", NotBefore: &notBefore, NotAfter: &notAfter, SANDNS: []string{"a.example.com"},
 		SelfSigned: &no, SNIMatchesCert: &yes, HelloComplete: &yes,
-		CaptureID: 2, FirstPacket: 7, LastCaptureID: 3, LastPacket: 1,
+		ClientHellos: 1, ServerHellos: 1, CaptureID: 2, FirstPacket: 7, LastCaptureID: 3, LastPacket: 1,
 	}
 	if !reflect.DeepEqual(r, want) {
 		t.Errorf("%+v\nwant\n%+v", r, want)

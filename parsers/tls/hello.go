@@ -32,6 +32,7 @@ type ClientHello struct {
 	Complete bool // all its bytes were; otherwise what comes after the cut is missing
 	SSLv2    bool // it has the form of SSLv2, whatever version it offers
 	walked   bool // ciphers and extensions were read to the end: fingerprints are known
+	dtls     bool // it has the cookie of DTLS
 
 	RecordVersion uint16 // of the record that it begins in; 0 in SSLv2
 	Version       uint16 // client_version, called legacy_version since TLS 1.3
@@ -97,6 +98,11 @@ func (c *ClientHello) decode(body []byte, whole bool) (fault string) {
 		fault = "client_hello: session_id longer than 32"
 	}
 	c.SessionID = c.keep(sid)
+	if c.dtls { // RFC 6347 section 4.2.1
+		if _, ok = r.vec8(); !ok {
+			return firstOf(fault, cut("client_hello: cookie"))
+		}
+	}
 	ciphers, ok := r.vec16()
 	if !ok {
 		return firstOf(fault, cut("client_hello: cipher_suites"))
@@ -341,7 +347,7 @@ func (s *ServerHello) Negotiated() uint16 {
 	if s.SelectedVersion != 0 {
 		return s.SelectedVersion
 	}
-	if !s.Complete && s.Version == VersionTLS12 {
+	if !s.Complete && (s.Version == VersionTLS12 || s.Version == versionDTLS12) {
 		return 0 // supported_versions may be behind the cut
 	}
 	return s.Version

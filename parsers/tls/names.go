@@ -29,11 +29,11 @@ func VersionName(v uint16) string {
 		return "TLSv1.2"
 	case VersionTLS13:
 		return "TLSv1.3"
-	case 0xfeff:
+	case versionDTLS10:
 		return "DTLSv1.0"
-	case 0xfefd:
+	case versionDTLS12:
 		return "DTLSv1.2"
-	case 0xfefc:
+	case versionDTLS13:
 		return "DTLSv1.3"
 	}
 	if v>>8 == 0x7f {
@@ -45,7 +45,7 @@ func VersionName(v uint16) string {
 // isTLS13 reports whether v works as TLS 1.3 does: the version itself, its
 // drafts, and the experiments with it that browsers shipped (0x7e, 0xfb).
 func isTLS13(v uint16) bool {
-	return v == VersionTLS13 || v>>8 == 0x7f || v>>8 == 0x7e || v>>8 == 0xfb
+	return v == VersionTLS13 || v == versionDTLS13 || v>>8 == 0x7f || v>>8 == 0x7e || v>>8 == 0xfb
 }
 
 // IsGREASE reports whether a code point is one of those that RFC 8701 has

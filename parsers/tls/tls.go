@@ -30,9 +30,14 @@ type Handshake struct {
 	Last  flows.Stamp // latest packet that was looked at
 	Done  flows.Stamp // packet that completed it; zero unless Established is Yes
 
+	Transport  Transport  // what it ran over
 	ClientSide flows.Side // who has the client's role: nearly always the initiator
 	Client     ClientHello
 	Server     ServerHello
+
+	// ClientHellos and ServerHellos count the hellos that were seen, those after
+	// a retry and those sent again (which only DTLS does) included.
+	ClientHellos, ServerHellos int
 
 	// HelloRetry says whether the server asked for a second ClientHello. Client
 	// is the first one then.
@@ -166,6 +171,9 @@ type Parser struct {
 	roles   bool // h.ClientSide is known, not assumed
 	reset   bool // a side reset the flow
 	settled bool // the message was said, or there is none
+	dtls    bool // messages come from Datagrams
+
+	clientRandom [32]byte // of the ClientHello that was read; DTLS needs it to tell handshakes apart
 }
 
 // half is the machine of one side.
@@ -244,6 +252,20 @@ func (p *Parser) Feed(dst []Handshake, side flows.Side, at flows.Stamp, data []b
 		}
 	}
 	return p.settle(dst, at)
+}
+
+// Messages takes handshake bytes of side that come without records, as the
+// CRYPTO frames of QUIC carry them (RFC 9001 section 4.1.3): what Feed does for
+// TCP. The message that End yields is of the hellos alone; how the handshake
+// went is for who knows the transport to say.
+func (p *Parser) Messages(side flows.Side, at flows.Stamp, data []byte) {
+	if p.settled || len(data) == 0 {
+		return
+	}
+	p.touch(at)
+	p.h.Transport = QUIC // after touch, which takes TCP for granted
+	p.sides[side].seen = true
+	p.messages(side, at, data)
 }
 
 // Gap says that n bytes of side will never come. Inside a record, the record
@@ -334,13 +356,14 @@ func (p *Parser) Reset() {
 		}
 		p.sides[i] = half{buf: buf[:0]}
 	}
-	p.begun, p.roles, p.reset, p.settled = false, false, false, false
+	p.begun, p.roles, p.reset, p.settled, p.dtls = false, false, false, false, false
 }
 
 func (p *Parser) touch(at flows.Stamp) {
 	if !p.begun {
 		p.begun = true
 		p.h.First = at
+		p.h.Transport = TCP
 	}
 	p.h.Last = at
 }
@@ -644,14 +667,19 @@ func (p *Parser) read(side flows.Side, at flows.Stamp, body []byte, whole bool) 
 	m := &p.h
 	switch h.hdr[0] {
 	case typeClientHello:
-		if p.role(side) && !m.Client.Seen { // the answer to a retry repeats the first
-			m.Client.RecordVersion = h.msgVer
+		if !p.role(side) {
+			return
+		}
+		m.ClientHellos++
+		if !m.Client.Seen { // the answer to a retry repeats the first
+			m.Client.RecordVersion, m.Client.dtls = h.msgVer, p.dtls
 			p.fault2(m.Client.decode(body, whole))
 		}
 	case typeServerHello:
 		if !p.role(side.Other()) {
 			return
 		}
+		m.ServerHellos++
 		var version uint16
 		if m.Server.Seen {
 			if !m.Server.Retry {

@@ -28,7 +28,7 @@ var tlsColumns = []string{
 }
 
 func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
-	// DTLS and QUIC are counted apart until they are parsed.
+	// DTLS and QUIC are counted apart: there is little of either to have a minimum of.
 	layers := []string{"tls", "dtls", "quic"}
 	sets := make([]recordSet, 0, 3*len(layers))
 	for _, l := range layers {
@@ -86,7 +86,7 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 	for i := range t.Len() {
 		l := "tls"
 		if tr := t.Get(i, "transport"); tr != "" && tr != "tcp" {
-			l = map[string]string{"udp": "dtls", "dtls": "dtls", "quic": "quic"}[tr]
+			l = tr
 		}
 		s := layer(l)
 		if s == nil {
@@ -99,8 +99,8 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 			ch.Main = []string{t.Get(i, "sni"), t.Get(i, "ja3"), t.Get(i, "ja4"), versionNumber(v)}
 			ch.More = []string{strings.ReplaceAll(t.Get(i, "alpn_offered"), "\x1f", ",")}
 			s[0].ours = append(s[0].ours, ch)
-			if retry {
-				ch.Time, ch.again, ch.More = 0, true, []string{Unknown}
+			ch.Time, ch.again, ch.More = 0, true, []string{Unknown}
+			for range hellos(t, i, "client_hellos", retry) - 1 {
 				s[0].ours = append(s[0].ours, ch)
 			}
 		}
@@ -109,8 +109,8 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 			sh.Main = []string{versionNumber(v), t.Get(i, "cipher_id")}
 			sh.More = []string{t.Get(i, "cipher"), t.Get(i, "ja3s")}
 			s[1].ours = append(s[1].ours, sh)
-			if retry {
-				sh.More = []string{t.Get(i, "cipher"), Unknown}
+			sh.More = []string{t.Get(i, "cipher"), Unknown}
+			for range hellos(t, i, "server_hellos", retry) - 1 {
 				s[1].ours = append(s[1].ours, sh)
 			}
 		}
@@ -125,6 +125,18 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 	return sets, nil
 }
 
+// hellos returns how many hellos a row of ours stands for. A dataset from
+// before there was a count says only whether there was a retry.
+func hellos(t *Table, row int, column string, retry bool) int64 {
+	switch {
+	case t.Get(row, column) != "":
+		return t.Int(row, column)
+	case retry:
+		return 2
+	}
+	return 1
+}
+
 // versionNumber returns a version's number by its name.
 func versionNumber(s string) string {
 	switch s {
@@ -136,6 +148,11 @@ func versionNumber(s string) string {
 	if n, ok := strings.CutPrefix(s, "TLSv1.3-draft"); ok {
 		if d, err := strconv.Atoi(n); err == nil {
 			return strconv.Itoa(0x7f00 | d)
+		}
+	}
+	if n, ok := strings.CutPrefix(s, "DTLSv1."); ok {
+		if d, err := strconv.Atoi(n); err == nil {
+			return strconv.Itoa(0xfeff - d)
 		}
 	}
 	if n, ok := strings.CutPrefix(s, "TLSv1."); ok {

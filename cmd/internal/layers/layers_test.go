@@ -51,7 +51,8 @@ func rules() []rule {
 		{"flows", nil, append(pure(), "io", "encoding/json")},
 		{"parsers", []string{"flows"}, pure()}, // io for io.Reader, which a Conversation's sides are
 		{"parsers/http2", []string{"flows", "parsers", "golang.org/x/net/http2/hpack"}, append(pure(), "io")},
-		{"parsers/*", []string{"flows", "parsers"}, append(pure(), "io")},
+		// What two protocols need beneath both, and is of neither, hides under parsers.
+		{"parsers/*", []string{"flows", "parsers", "parsers/internal/*"}, append(pure(), "io")},
 		{"schema", []string{"flows", "parsers/*"}, append(pure(), "io", "sync/...")},
 		{"ingest/...", []string{"flows", packets, codecs, sync, sys, "github.com/ulikunitz/xz/...", "github.com/pierrec/lz4/..."}, []string{"net", "net/http/...", "os/exec"}},
 		{"writers/...", []string{"schema", arrow, parquet, codecs, sync, sys}, []string{"time", "net", "net/http/...", "os/exec"}},
@@ -172,6 +173,9 @@ func TestRulesBite(t *testing.T) {
 		{"parsers/ssh/internal/kex", "time", false},
 		{"parsers/ssh", module + "/parsers/tls", false},
 		{"parsers/ssh", "golang.org/x/net/http2/hpack", false},
+		{"parsers/ssh", module + "/parsers/internal/pieces", true},
+		{"parsers/internal/pieces", module + "/parsers/ssh", false},
+		{"schema", module + "/parsers/internal/pieces", false},
 		{"parsers/http2", module + "/parsers/http", false},
 		{"parsers/ssh", module + "/schema", false},
 		{"parsers/dns", "time", false},

@@ -21,6 +21,11 @@ type protocol struct {
 
 	newStream   func() streamSession
 	newDatagram func() datagramSession
+
+	// begins reports whether a datagram of a flow that speaks the protocol may
+	// have something for a parser that knows nothing of the flow (yet, or any
+	// more). It keeps protected traffic away from the parsers. nil: every datagram.
+	begins func(data []byte) bool
 }
 
 // protocols returns the protocols in the order in which they are asked. A
@@ -92,6 +97,8 @@ func protocols(c *Config) []protocol {
 					}}
 			},
 		},
+		quicProtocol(tlsOptions),
+		dtlsProtocol(tlsOptions),
 	}
 }
 
@@ -131,6 +138,7 @@ type streamSession interface {
 type datagramSession interface {
 	start(f *flows.Flow)
 	idle() bool
+	done() bool // no datagram of the flow can yield a message
 	datagram(s *sessions, f *flows.Flow, row *schema.Session, side flows.Side, at flows.Stamp, data []byte)
 	end(s *sessions, f *flows.Flow, row *schema.Session)
 }
@@ -197,6 +205,11 @@ type datagram[M any] struct {
 }
 
 func (t *datagram[M]) idle() bool { return t.parser.Idle() }
+
+func (t *datagram[M]) done() bool {
+	d, ok := t.parser.(interface{ Done() bool })
+	return ok && d.Done()
+}
 
 func (t *datagram[M]) start(f *flows.Flow) {
 	if t.begin != nil {

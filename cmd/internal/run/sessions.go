@@ -287,18 +287,24 @@ func (s *sessions) Datagram(f *flows.Flow, side flows.Side, at flows.Stamp, data
 	if uint32(f.User[userSession]) != 0 {
 		e = s.session(f)
 	} else if i := f.User[userSession] >> 32 & 0xff; i != 0 {
+		if begins := s.protocols[i-1].begins; begins != nil && !begins(data) {
+			return
+		}
 		e = s.attachDatagram(f, int(i-1))
 	} else if i, basis := s.probeDatagram(f, side, data); i >= 0 {
 		f.User[userSession] |= uint64(i+1)<<32 | uint64(basis)<<40
 		e = s.attachDatagram(f, i)
 	} else {
-		if f.Sides[0].Packets+f.Sides[1].Packets >= maxTries/4 {
+		if f.Sides[0].Packets+f.Sides[1].Packets >= maxTries/4 && !stun(data) {
 			f.Ignore()
 		}
 		return
 	}
 	e.udp.datagram(s, f, &e.row, side, at, data)
-	if e.udp.idle() { // as after nearly every answer: a million flows need few parsers
+	if e.udp.done() {
+		s.detachDatagram(f, e)
+		f.Ignore()
+	} else if e.udp.idle() { // as after nearly every answer: a million flows need few parsers
 		s.detachDatagram(f, e)
 	}
 }
