@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -298,5 +299,31 @@ func TestBashCompletion(t *testing.T) {
 		if got := strings.TrimSpace(string(out)); err != nil || got != want {
 			t.Errorf("%s: %q, %v; want %q", words, got, err, want)
 		}
+	}
+}
+
+// Every flag of convert that is about the rows changes the configuration.
+func TestFlagsReachTheConfiguration(t *testing.T) {
+	values := map[string]string{"bool": "true", "string": "x", "N": "7", "SIZE": "7MiB", "DURATION": "7s",
+		"TIME": "2024-05-06", "ADDR": "192.0.2.1", "NET": "192.0.2.0/24", "PORT": "7", "PROTO": "tcp"}
+	here := []string{"dry-run", "json", "quiet", "verbose", "log-format", "config"} // the command line's own
+	var plain options
+	plain.groups()
+	before := asJSON(t, plain.config())
+	for _, g := range new(options).groups() {
+		g.flags.VisitAll(func(f *pflag.Flag) {
+			var o options
+			fs := flagsOf("convert", o.groups())
+			value, ok := values[f.Value.Type()]
+			if !ok {
+				t.Fatalf("--%s: no value of type %s", f.Name, f.Value.Type())
+			}
+			if err := fs.Set(f.Name, value); err != nil {
+				t.Fatal(err)
+			}
+			if changed := asJSON(t, o.config()) != before; changed == slices.Contains(here, f.Name) {
+				t.Errorf("--%s: configuration changed: %v", f.Name, changed)
+			}
+		})
 	}
 }

@@ -24,6 +24,7 @@ type options struct {
 	rowGroupRows            count
 	headers, fingerprints   bool
 	noChecksums, noHash     bool
+	noDecap                 bool
 	tcpIdle, udpIdle        timeout
 	icmpIdle, otherIdle     timeout
 	attempt, linger, active timeout
@@ -69,6 +70,7 @@ func (o *options) groups() []group {
 	fs.BoolVar(&o.fingerprints, "fingerprints", false, "write the strings that JA3, JA3S and JA4 are made from")
 	fs.BoolVar(&o.noChecksums, "no-checksums", false, "do not verify checksums of IP, TCP and UDP")
 	fs.BoolVar(&o.noHash, "no-hash", false, "do not compute the SHA-256 of the captures")
+	fs.BoolVar(&o.noDecap, "no-decap", false, "do not look into tunnels: what is in one belongs to the flow of its carrier")
 
 	fs = add("Which packets (others are counted as filtered and left out)")
 	value(fs, moment{&o.filter.After}, "after", "packets at this time or later: 2024-05-06T07:08:09.5Z, 2024-05-06, or seconds since 1970; UTC where no zone is given")
@@ -115,7 +117,7 @@ func (o *options) groups() []group {
 func (o *options) config() run.Config {
 	return run.Config{
 		Out: o.out, Format: o.format, Overwrite: o.overwrite, RowGroupRows: int(o.rowGroupRows),
-		Headers: o.headers, Fingerprints: o.fingerprints, NoChecksums: o.noChecksums, NoHash: o.noHash,
+		Headers: o.headers, Fingerprints: o.fingerprints, NoChecksums: o.noChecksums, NoHash: o.noHash, NoDecap: o.noDecap,
 		TCPIdle: time.Duration(o.tcpIdle), UDPIdle: time.Duration(o.udpIdle),
 		ICMPIdle: time.Duration(o.icmpIdle), OtherIdle: time.Duration(o.otherIdle),
 		Attempt: time.Duration(o.attempt), CloseLinger: time.Duration(o.linger), Active: time.Duration(o.active),

@@ -35,7 +35,7 @@ func (c *command) dryRun(ctx context.Context, cfg run.Config, o *options) int {
 
 func writeForecast(w io.Writer, f *run.Forecast) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s, %s, in the order of their first packets:\n\n", plural(int64(len(f.Inputs)), "capture"), humanBytes(f.Bytes))
+	known, all := 0, humanBytes(f.Bytes)
 	t := [][]string{{"", "first packet", "size", "file"}}
 	for i, in := range f.Inputs {
 		first, stored := "not known", "not known"
@@ -44,9 +44,17 @@ func writeForecast(w io.Writer, f *run.Forecast) error {
 		}
 		if in.Bytes >= 0 {
 			stored = humanBytes(in.Bytes)
+			known++
 		}
 		t = append(t, []string{strconv.Itoa(i + 1), first, stored, in.File})
 	}
+	switch {
+	case known == 0:
+		all = "of a size not known"
+	case known < len(f.Inputs):
+		all += " and what is not known"
+	}
+	fmt.Fprintf(&b, "%s, %s, in the order of their first packets:\n\n", plural(int64(len(f.Inputs)), "capture"), all)
 	writeTable(&b, t, "rlrl")
 	if n := len(f.Skipped); n > 0 {
 		fmt.Fprintf(&b, "\n%s skipped, being no capture\n", plural(int64(n), "file"))

@@ -16,6 +16,7 @@ import (
 type inspectOptions struct {
 	json, quiet         bool
 	noChecksums, noHash bool
+	noDecap             bool
 	workers             count
 	maxFragments        size
 	configFile          string
@@ -26,6 +27,7 @@ func (o *inspectOptions) groups() (groups []group) {
 	fs.BoolVar(&o.json, "json", false, "print JSON; times are nanoseconds since 1970")
 	fs.BoolVar(&o.noChecksums, "no-checksums", false, "do not verify checksums of IP, TCP and UDP")
 	fs.BoolVar(&o.noHash, "no-hash", false, "do not compute the SHA-256 of the captures")
+	fs.BoolVar(&o.noDecap, "no-decap", false, "do not look into tunnels")
 	o.maxFragments = size(run.Default().MaxFragmentBytes)
 	fs.Var(&o.maxFragments, "max-fragment-bytes", "bytes of incomplete fragmented datagrams to hold")
 	fs.Var(&o.workers, "workers", "cores to use (default: all)")
@@ -53,7 +55,7 @@ func (c *command) inspect(ctx context.Context, args []string) int {
 	}
 	cfg := run.Config{
 		Inputs: fs.Args(), Stdin: c.stdin, Workers: int(o.workers),
-		NoChecksums: o.noChecksums, NoHash: o.noHash, MaxFragmentBytes: int64(o.maxFragments),
+		NoChecksums: o.noChecksums, NoHash: o.noHash, NoDecap: o.noDecap, MaxFragmentBytes: int64(o.maxFragments),
 	}
 	var found *run.Inspection
 	err = c.watch(o.quiet, func(p *run.Progress) (err error) {
