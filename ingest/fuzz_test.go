@@ -7,6 +7,8 @@ import (
 	"io"
 	"reflect"
 	"testing"
+
+	"github.com/ulikunitz/xz"
 )
 
 // Whatever the bytes, a run ends, the ledger adds up, and the result is
@@ -22,6 +24,26 @@ func FuzzRun(f *testing.F) {
 	f.Add(append(append(ngSection(be), ngIDB(be, 1, 9, ngOption(be, nil, ngOptionTSResol, []byte{0xff}))...), ngSPB(be, few[0])...))
 	f.Add(gzipped(f, pcapFile(le, pcapMagicMicro, few...)))
 	f.Add(zstandard(f, mixedNG(le)))
+	for _, v := range []pcapFlavour{
+		{magic: pcapMagicModified, minor: 4, link: 1, inRecord: 8},
+		{magic: pcapMagicModified, minor: 4, link: 1, inRecord: 12},
+		{magic: pcapMagicMicro, minor: 4, link: 1, inRecord: 4},
+		{magic: pcapMagicIxiaHW, minor: 4, link: 1, afterHeader: 4},
+		{magic: pcapMagicMicro, minor: 2, link: 6, swapped: true},
+	} {
+		f.Add(v.file(le, few...))
+		f.Add(v.file(be, few...))
+	}
+	f.Add(snoopFile(4, few...))
+	var erf []byte
+	for i, p := range few {
+		erf = erfRecord(erf, erfEthernet, 4, 1, uint64(1_700_000_000+i)<<32, len(p.data), append([]byte{0, 0}, p.data...), uint64(i))
+	}
+	f.Add(erf)
+	f.Add(append(append(ngSection(le), ngIDB(le, 1, 0, nil)...), ngBlock(le, ngStatistics, append(make([]byte, 12), ngOption(le, nil, ngOptionIfDropped, le.AppendUint64(nil, 7))...))...))
+	for _, b := range [][]byte{lz4ed(f, erf), xzed(f, xz.CRC64, erf), bzip2ed(f)} {
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		run := func(cfg Config, workers int, shape func(io.Reader) io.Reader) result {
 			p := &Plan{Inputs: []Input{{Name: "x", Size: int64(len(data)), open: func() (io.ReadCloser, error) {
