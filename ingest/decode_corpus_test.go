@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -176,5 +179,34 @@ func TestDecodeOracle(t *testing.T) {
 	t.Logf("%d packets, %d equal, explained differences: %v", all, same, explained)
 	if same < all/2 || explained["IP version"] > 10 {
 		t.Error("too few were compared")
+	}
+}
+
+// Every link type of the corpus has a registered name, and its packets are
+// decoded or counted under it. Of two the content decides.
+func TestCorpusLinkTypes(t *testing.T) {
+	outcomes := map[uint16]map[string]int{}
+	corpusPackets(t, func(name string, n int, link uint32, data []byte, info gopacket.CaptureInfo) {
+		var p flows.Packet
+		var encaps []flows.Encap
+		o := new(Decoder).Decode(link, data, Record{CapLen: uint32(len(data)), OrigLen: uint32(info.Length)}, &p, &encaps)
+		if (o == OutcomeUnsupportedLink) == Decodes(uint16(link)) && link != linkUser2 && link != linkJuniperES {
+			t.Errorf("%s packet %d: %s", name, n, o)
+		}
+		m := outcomes[uint16(link)]
+		if m == nil {
+			m = map[string]int{}
+			outcomes[uint16(link)] = m
+		}
+		m[o.String()]++
+	})
+	for _, link := range slices.Sorted(maps.Keys(outcomes)) {
+		if name := LinkTypeName(link); strings.HasPrefix(name, "linktype_") {
+			t.Errorf("link type %d has no name", link)
+		}
+		t.Logf("%3d %-24s %v", link, LinkTypeName(link), outcomes[link])
+	}
+	if len(outcomes) < 40 {
+		t.Errorf("%d link types", len(outcomes))
 	}
 }
