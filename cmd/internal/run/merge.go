@@ -5,6 +5,7 @@ import (
 
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/schema"
+	"github.com/caplake/caplake/writers"
 )
 
 // Order of rows
@@ -18,12 +19,52 @@ import (
 // flow, and so all rows of one key, are of one worker. Therefore the order of
 // rows depends on the packets alone: not on the workers, and not on the shards.
 
-// output is what one worker adds in one epoch.
+// output is what one worker adds in one epoch. The tables that several protocols share, or
+// that flows count, have fields; a protocol's own table has a place in own.
 type output struct {
 	flows list[schema.FlowSource]
 	http  list[schema.HTTP]
 	tls   list[schema.TLS]
 	dns   list[schema.DNS]
+	own   []rowList // by ownTable.place
+	all   []rowList // all of these
+}
+
+// rowList is a list of any rows.
+type rowList interface {
+	beginSweep()
+	reset()
+}
+
+func newOutput(own []ownTable) *output {
+	o := new(output)
+	for _, t := range own {
+		o.own = append(o.own, t.newList())
+	}
+	o.all = append([]rowList{&o.flows, &o.http, &o.tls, &o.dns}, o.own...)
+	return o
+}
+
+// ownTable is a table whose rows come of one protocol alone, with the type of its rows out of sight.
+type ownTable interface {
+	settle(place int) // gives it its place in output.own
+	newList() rowList
+	open(dir *writers.Dir) (merge func(parts []*output) error, err error)
+}
+
+// rowsOf is an ownTable of rows R.
+type rowsOf[R any] struct {
+	name  string
+	place int
+}
+
+func (t *rowsOf[R]) settle(place int)        { t.place = place }
+func (t *rowsOf[R]) newList() rowList        { return new(list[R]) }
+func (t *rowsOf[R]) list(o *output) *list[R] { return o.own[t.place].(*list[R]) }
+
+func (t *rowsOf[R]) open(dir *writers.Dir) (func(parts []*output) error, error) {
+	w, err := writers.NewTable[R, R](dir, t.name, nil)
+	return func(parts []*output) error { return mergeLists(w, parts, t.list) }, err
 }
 
 // list is one table's rows with their keys.
@@ -39,20 +80,23 @@ func (l *list[T]) key(k flows.Position) {
 	}
 }
 
+func (l *list[T]) beginSweep() { l.sweep = len(l.rows) }
+
 func (l *list[T]) reset() {
 	clear(l.rows) // let go of what the rows refer to
 	l.rows, l.keys, l.sweep = l.rows[:0], l.keys[:0], 0
 }
 
 func (o *output) beginSweep() {
-	o.flows.sweep, o.http.sweep, o.tls.sweep, o.dns.sweep = len(o.flows.rows), len(o.http.rows), len(o.tls.rows), len(o.dns.rows)
+	for _, l := range o.all {
+		l.beginSweep()
+	}
 }
 
 func (o *output) reset() {
-	o.flows.reset()
-	o.http.reset()
-	o.tls.reset()
-	o.dns.reset()
+	for _, l := range o.all {
+		l.reset()
+	}
 }
 
 // sink takes rows in their final order.
@@ -95,7 +139,7 @@ func (m *merger) deliver(worker int, o *output) (*output, error) {
 		o = m.free[n-1]
 		m.free = m.free[:n-1]
 	} else {
-		o = new(output)
+		o = newOutput(m.tables.own)
 	}
 	return o, m.err
 }
@@ -119,7 +163,15 @@ func (m *merger) write(parts []*output) error {
 	if err := mergeLists(m.tables.tls, parts, func(o *output) *list[schema.TLS] { return &o.tls }); err != nil {
 		return err
 	}
-	return mergeLists(m.tables.dns, parts, func(o *output) *list[schema.DNS] { return &o.dns })
+	if err := mergeLists(m.tables.dns, parts, func(o *output) *list[schema.DNS] { return &o.dns }); err != nil {
+		return err
+	}
+	for _, merge := range m.tables.mergeOwn {
+		if err := merge(parts); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mergeLists appends the workers' rows to dst in the order of their keys.

@@ -1,6 +1,8 @@
 package run
 
 import (
+	"slices"
+
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers"
 	"github.com/caplake/caplake/parsers/dns"
@@ -26,6 +28,8 @@ type protocol struct {
 	// have something for a parser that knows nothing of the flow (yet, or any
 	// more). It keeps protected traffic away from the parsers. nil: every datagram.
 	begins func(data []byte) bool
+
+	own ownTable // the protocol's own table; nil: its rows go to others
 }
 
 // protocols returns the protocols in the order in which they are asked. A
@@ -100,6 +104,56 @@ func protocols(c *Config) []protocol {
 		quicProtocol(tlsOptions),
 		dtlsProtocol(tlsOptions),
 	}
+}
+
+// withTable is the entry of a protocol that has a table of its own, named like it: all that there is
+// to say of it is in its packages.
+func withTable[M, R any](p parsers.Protocol[M], appendRows func([]R, *M, *schema.Session, *schema.Arena) []R) protocol {
+	own := &rowsOf[R]{name: p.Name}
+	row := func(s *sessions, _ *flows.Flow, row *schema.Session, m *M) {
+		l := own.list(s.out)
+		l.rows = appendRows(l.rows, m, row, &s.arena)
+		l.key(s.at)
+	}
+	probe := func(f *flows.Flow, side flows.Side, data []byte) (parsers.Verdict, schema.AppBasis) {
+		onPort := slices.Contains(p.Ports, f.SrcPort) || slices.Contains(p.Ports, f.DstPort)
+		switch {
+		case p.Probe == nil && onPort:
+			return parsers.Yes, schema.AppByPort
+		case p.Probe == nil:
+			return parsers.No, schema.AppByPort
+		case onPort:
+			return p.Probe(f, side, data), schema.AppByPort
+		}
+		return p.Probe(f, side, data), schema.AppByPayload
+	}
+	out := protocol{name: p.Name, own: own}
+	if p.Stream != nil {
+		out.stream = probe
+		out.newStream = func() streamSession { return &stream[M]{parser: p.Stream(), row: row} }
+	}
+	if p.Datagram != nil {
+		out.datagram = probe
+		out.newDatagram = func() datagramSession {
+			return &datagram[M]{parser: p.Datagram(), row: row, begin: func(q parsers.DatagramParser[M], f *flows.Flow) {
+				if b, ok := q.(parsers.Beginner); ok {
+					b.Begin(f)
+				}
+			}}
+		}
+	}
+	return out
+}
+
+// ownTables returns the protocols' own tables, each with its place.
+func ownTables(list []protocol) (own []ownTable) {
+	for i := range list {
+		if t := list[i].own; t != nil {
+			t.settle(len(own))
+			own = append(own, t)
+		}
+	}
+	return own
 }
 
 func byPayload(probe func([]byte, flows.Side) parsers.Verdict) func(*flows.Flow, flows.Side, []byte) (parsers.Verdict, schema.AppBasis) {

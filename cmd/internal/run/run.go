@@ -45,19 +45,25 @@ type tables struct {
 	tls          *writers.Table[schema.TLS, schema.TLS]
 	certificates *writers.Table[schema.Certificate, schema.Certificate]
 	dns          *writers.Table[schema.DNS, schema.DNS]
+	own          []ownTable
+	mergeOwn     []func(parts []*output) error // as own
 	captures     *writers.Table[schema.Capture, schema.Capture]
 }
 
-func newTables(dir *writers.Dir) (*tables, error) {
-	t := &tables{dir: dir}
-	var errs [6]error
+func newTables(dir *writers.Dir, own []ownTable) (*tables, error) {
+	t := &tables{dir: dir, own: own}
+	errs := make([]error, 6)
 	t.flows, errs[0] = writers.NewTable[schema.FlowSource, schema.Flow](dir, "flows", schema.FillFlow)
 	t.http, errs[1] = writers.NewTable[schema.HTTP, schema.HTTP](dir, "http", nil)
 	t.tls, errs[2] = writers.NewTable[schema.TLS, schema.TLS](dir, "tls", nil)
 	t.certificates, errs[3] = writers.NewTable[schema.Certificate, schema.Certificate](dir, "certificates", nil)
 	t.dns, errs[4] = writers.NewTable[schema.DNS, schema.DNS](dir, "dns", nil)
+	for _, o := range own {
+		merge, err := o.open(dir)
+		t.mergeOwn, errs = append(t.mergeOwn, merge), append(errs, err)
+	}
 	t.captures, errs[5] = writers.NewTable[schema.Capture, schema.Capture](dir, "captures", nil)
-	return t, errors.Join(errs[:]...)
+	return t, errors.Join(errs...)
 }
 
 // Convert runs a whole conversion. progress may be nil. On an error, and when
@@ -105,7 +111,7 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 		return nil, err
 	}
 	defer dir.Abort() // nothing to undo once committed
-	t, err := newTables(dir)
+	t, err := newTables(dir, ownTables(protocols(&cfg)))
 	if err != nil {
 		return nil, err
 	}

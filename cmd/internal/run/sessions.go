@@ -68,11 +68,12 @@ const (
 )
 
 func newSessions(c *Config) *sessions {
+	list := protocols(c)
 	s := &sessions{
-		protocols: protocols(c),
+		protocols: list,
 		certs:     new(schema.CertCache),
 		sightings: make(map[string]schema.Certificate),
-		out:       new(output),
+		out:       newOutput(ownTables(list)),
 	}
 	s.idle = make([][]streamSession, len(s.protocols))
 	s.idleD = make([][]datagramSession, len(s.protocols))
