@@ -109,6 +109,7 @@ func Tables() []Table {
 		table[TLS]("tls", "One row per TLS handshake."),
 		table[Certificate]("certificates", "One row per distinct certificate of the dataset."),
 		table[DNS]("dns", "One row per DNS transaction: a query with its response, or whichever of them was seen; over UDP and TCP, mDNS and LLMNR included."),
+		table[SSH]("ssh", "One row per SSH handshake."),
 		table[Capture]("captures", "The ledger, one row per input file: what it is, and what became of each of its packets."),
 	}
 }

@@ -66,7 +66,7 @@ func TestUsageErrors(t *testing.T) {
 		{"completion tcsh", `caplake: no completion for "tcsh"; there is one for bash, zsh and fish` + "\n" + `Run "caplake completion --help" for usage.` + "\n"},
 		{"man 1", `caplake: man takes no arguments, got "1"` + "\n" + `Run "caplake man --help" for usage.` + "\n"},
 		{"help convrt", `caplake: unknown command "convrt"` + "\n" + hint},
-		{"schema flow", `caplake: no table "flow"; there are flows, http, tls, certificates, dns, captures` + "\n" + `Run "caplake schema --help" for usage.` + "\n"},
+		{"schema flow", `caplake: no table "flow"; there are flows, http, tls, certificates, dns, ssh, captures` + "\n" + `Run "caplake schema --help" for usage.` + "\n"},
 		{"schema --format xml", `caplake: --format "xml": must be text, markdown or json` + "\n" + `Run "caplake schema --help" for usage.` + "\n"},
 		{"schema --json --format text", "caplake: --json and --format text contradict each other\n" + `Run "caplake schema --help" for usage.` + "\n"},
 	} {

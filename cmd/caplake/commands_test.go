@@ -96,7 +96,7 @@ func TestDryRun(t *testing.T) {
 		t.Fatalf("code %d, %v, %s", code, err, stdout)
 	}
 	for _, table := range f.Estimate.Tables {
-		if (table.Name == "http" || table.Name == "tls") != (table.Rows == 0) && table.Name != "certificates" {
+		if (table.Name == "http" || table.Name == "tls" || table.Name == "ssh") != (table.Rows == 0) && table.Name != "certificates" {
 			t.Errorf("of UDP alone: %+v", table)
 		}
 	}

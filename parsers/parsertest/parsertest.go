@@ -169,6 +169,9 @@ func (p *player[M]) end() []string {
 
 func (s Session[M]) player() *player[M] { return &player[M]{parser: s.New(), text: s.Text} }
 
+// Play returns the text of all messages of a script, each call's bytes fed at once.
+func (s Session[M]) Play(script Script) []string { return s.play(script.Calls, nil) }
+
 // play runs calls whole.
 func (s Session[M]) play(calls []Call, next func(left int) int) []string {
 	p := s.player()

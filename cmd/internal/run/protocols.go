@@ -8,6 +8,7 @@ import (
 	"github.com/caplake/caplake/parsers/dns"
 	"github.com/caplake/caplake/parsers/http"
 	"github.com/caplake/caplake/parsers/http2"
+	"github.com/caplake/caplake/parsers/ssh"
 	"github.com/caplake/caplake/parsers/tls"
 	"github.com/caplake/caplake/schema"
 )
@@ -103,6 +104,7 @@ func protocols(c *Config) []protocol {
 		},
 		quicProtocol(tlsOptions),
 		dtlsProtocol(tlsOptions),
+		withTable(ssh.Protocol(), schema.AppendSSH),
 	}
 }
 
