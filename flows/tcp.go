@@ -134,6 +134,9 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 		t.synPacket(f, x, side, p, data)
 	} else if st.state == epInactive && fl&(FIN|RST) == 0 {
 		st.state = epPartial
+		if peer.state == epSYNACKSent && fl&ACK != 0 { // the SYN was missed, not the handshake
+			st.state, peer.state = epEstablished, epEstablished
+		}
 	}
 
 	if fl&ACK != 0 {
@@ -190,7 +193,8 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 	}
 	if fl&RST != 0 && fl&SYN == 0 {
 		f.hist(side, 'r', 0)
-		if st.state != epReset {
+		// After both sides have closed a RST says only that late packets are not welcome.
+		if st.state != epReset && !(st.state == epClosed && peer.state == epClosed) {
 			st.before, st.state = st.state, epReset
 			if !f.ignore {
 				t.flush(f, x, side)

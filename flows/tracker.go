@@ -324,6 +324,7 @@ func (t *Tracker) start(p *Packet, data []byte) (*Flow, Side) {
 			f.Basis = BySYN
 			if p.TCPFlags&ACK != 0 {
 				f.Basis, side = BySYNACK, Responder
+				f.HistoryBuf[0], f.NHistory = '^', 1 // turned around
 			}
 		}
 	}

@@ -46,7 +46,7 @@ rst 0
 end rst RSTOS0 SR`},
 		{"SYN-ACK then RST of the same side", []step{{r, SYN | ACK, 499, 100, "", 0}, {r, RST, 500, 0, "", 0}}, `start syn_ack
 rst 1
-end rst RSTRH hr`},
+end rst RSTRH ^hr`},
 		{"reset by the initiator", []step{
 			{i, SYN, 99, 0, "", 0}, {r, SYN | ACK, 499, 100, "", 0}, {i, ACK, 100, 500, "", 0}, {i, RST, 100, 0, "", 0},
 		}, `start syn
@@ -57,7 +57,7 @@ fin 0
 end end_of_input SH SF`},
 		{"SYN-ACK and FIN, no SYN", []step{{r, SYN | ACK, 499, 100, "", 0}, {r, FIN | ACK, 500, 100, "", 0}}, `start syn_ack
 fin 1
-end end_of_input SHR hf`},
+end end_of_input SHR ^hf`},
 		{"established only", []step{{i, SYN, 99, 0, "", 0}, {r, SYN | ACK, 499, 100, "", 0}}, `start syn
 end end_of_input S1 Sh`},
 		{"initiator closed", []step{{i, SYN, 99, 0, "", 0}, {r, SYN | ACK, 499, 100, "", 0}, {i, FIN | ACK, 100, 500, "", 0}}, `start syn
@@ -72,7 +72,17 @@ data 0 "cd" @2
 data 1 "e" @3
 end end_of_input OTH Dd`},
 		{"SYN-ACK captured before its SYN", []step{{r, SYN | ACK, 499, 100, "", 0}, {i, SYN, 99, 0, "", 0}}, `start syn_ack
-end end_of_input S1 hS`},
+end end_of_input S1 ^hS`},
+		{"the SYN missed, not the handshake", []step{{r, SYN | ACK, 499, 100, "", 0}, {i, ACK, 100, 500, "ask", 0}}, `start syn_ack
+data 0 "ask" @2
+end end_of_input S1 ^hD`},
+		{"RST after both have closed", []step{
+			{i, SYN, 99, 0, "", 0}, {r, SYN | ACK, 499, 100, "", 0}, {i, FIN | ACK, 100, 500, "", 0},
+			{r, FIN | ACK, 500, 101, "", 0}, {i, RST, 101, 0, "", 0},
+		}, `start syn
+fin 0
+fin 1
+end fin SF ShFfR`},
 		{"tuple reused after close", []step{
 			{i, SYN, 99, 0, "", 0}, {r, RST | ACK, 0, 100, "", 0}, {i, SYN, 7, 0, "", 0},
 		}, `start syn
