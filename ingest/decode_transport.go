@@ -99,6 +99,12 @@ func (d *Decoder) udp(buf []byte, off, wire int, p *flows.Packet) Outcome {
 		switch src {
 		case portGTPU, portTeredo, portL2TP, portAYIYA, portCAPWAP: // answer from it; the others send from any
 			port = src
+		default:
+			// Between Teredo's clients and relays neither port is fixed, but an address is of its prefix (RFC 4380 section 2.6).
+			if b := buf[off+8:]; len(b) >= 40 && b[0]>>4 == 6 &&
+				(binary.BigEndian.Uint32(b[8:]) == 0x20010000 || binary.BigEndian.Uint32(b[24:]) == 0x20010000) {
+				port = portTeredo
+			}
 		}
 	}
 	if port != 0 {
