@@ -171,6 +171,7 @@ func (p *Parser) Datagram(dst []Handshake, side flows.Side, at flows.Stamp, data
 	var first []byte // connection id of the datagram's first packet
 	for whole := data; len(data) > 0; {
 		if data[0]&0x80 == 0 {
+			p.foreign = p.foreign || !p.begun && isGoogle(data)
 			p.oneRTT(side, at, data)
 			break
 		}
