@@ -37,8 +37,9 @@ type Datagrams struct {
 
 // dtlsHalf is one side of a handshake.
 type dtlsHalf struct {
-	read [dtlsMessages]byte // type of the message of each number that was read; 0: none
-	open [dtlsOpen]dtlsMessage
+	read     [dtlsMessages]byte // type of the message of each number that was read; 0: none
+	open     [dtlsOpen]dtlsMessage
+	exchange []byte // the first bytes of ServerKeyExchange
 }
 
 const (
@@ -150,7 +151,7 @@ func (d *Datagrams) forget() {
 			s.open[j].typ = 0
 			s.open[j].buf.Reset(keepMemory / dtlsOpen)
 		}
-		s.read = [dtlsMessages]byte{}
+		s.read, s.exchange = [dtlsMessages]byte{}, s.exchange[:0]
 	}
 }
 
@@ -171,6 +172,9 @@ func (d *Datagrams) emit(dst []Handshake, at flows.Stamp) []Handshake {
 	p := d.parser()
 	for side := range d.sides {
 		d.partial(flows.Side(side), p.h.Last)
+		if s := &d.sides[side]; len(s.exchange) > 0 && flows.Side(side) != p.h.ClientSide {
+			d.message(flows.Side(side), at, typeServerKeyExchange, s.exchange, true)
+		}
 	}
 	client, server := &p.sides[p.h.ClientSide], &p.sides[p.h.ClientSide.Other()]
 	if p.roles && server.ccs && p.h.Server.Complete && !p.is13() {
@@ -281,14 +285,7 @@ func (d *Datagrams) fragment(side flows.Side, at flows.Stamp, version uint16, ty
 	}
 	p.sides[side].msgVer = version
 	switch typ {
-	case typeClientHello, typeServerHello, typeCertificate:
-	case typeServerKeyExchange:
-		if off != 0 || len(part) < min(3, size) {
-			return
-		}
-		s.read[number] = typ
-		d.message(side, at, typ, part[:min(3, size)], size <= 3)
-		return
+	case typeClientHello, typeServerHello, typeCertificate, typeServerKeyExchange:
 	case typeHelloVerify:
 		s.read[number] = typ
 		if p.role(side.Other()) {
@@ -306,8 +303,13 @@ func (d *Datagrams) fragment(side flows.Side, at flows.Stamp, version uint16, ty
 	default:
 		return
 	}
-	if off == 0 && len(part) == size {
-		d.whole(side, at, typ, number, part)
+	limit := min(size, p.wanted(typ))
+	if off == 0 && len(part) >= limit {
+		d.whole(side, at, typ, number, size, part[:limit])
+		return
+	}
+	if off >= limit {
+		p.h.Oversize = p.h.Oversize || typ != typeServerKeyExchange
 		return
 	}
 	m := s.slot(typ, number, size)
@@ -315,17 +317,9 @@ func (d *Datagrams) fragment(side flows.Side, at flows.Stamp, version uint16, ty
 		p.h.Oversize = true
 		return
 	}
-	limit := min(size, p.Config.maxMessage())
-	if !m.buf.Add(off, part, limit) && size > limit {
-		p.h.Oversize = true
-	}
+	m.buf.Add(off, part, limit)
 	if b := m.buf.Prefix(); len(b) == limit {
-		if size == limit {
-			d.whole(side, at, typ, number, b)
-		} else {
-			s.read[number] = typ
-			d.message(side, at, typ, b, false)
-		}
+		d.whole(side, at, typ, number, size, b)
 		m.typ = 0
 	}
 }
@@ -352,9 +346,20 @@ func (s *dtlsHalf) slot(typ byte, number, size int) *dtlsMessage {
 	return free
 }
 
-func (d *Datagrams) whole(side flows.Side, at flows.Stamp, typ byte, number int, body []byte) {
-	d.sides[side].read[number] = typ
+// whole takes a message of which all bytes that are wanted are there.
+func (d *Datagrams) whole(side flows.Side, at flows.Stamp, typ byte, number, size int, body []byte) {
+	s := &d.sides[side]
+	s.read[number] = typ
 	p := d.parser()
+	if typ == typeServerKeyExchange {
+		// What it means depends on the cipher suite, whose message may come later.
+		s.exchange = append(s.exchange[:0], body...)
+		p.sides[side].done = true
+		return
+	}
+	if len(body) < size {
+		p.h.Oversize = true
+	}
 	if typ == typeClientHello && len(body) >= 34 && !p.h.Client.Seen {
 		p.clientRandom = [32]byte(body[2:34])
 	}
@@ -367,7 +372,7 @@ func (d *Datagrams) whole(side flows.Side, at flows.Stamp, typ byte, number int,
 			return
 		}
 	}
-	d.message(side, at, typ, body, true)
+	d.message(side, at, typ, body, len(body) == size)
 }
 
 // message hands a message to what reads those of TLS.

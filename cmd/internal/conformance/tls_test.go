@@ -23,6 +23,8 @@ type tlsRow struct {
 	CipherID      *int32   `parquet:"cipher_id,optional"`
 	ALPN          []string `parquet:"alpn_offered,optional,list"`
 	HelloRetry    *bool    `parquet:"hello_retry,optional"`
+	ClientHellos  *int32   `parquet:"client_hellos,optional"`
+	ServerHellos  *int32   `parquet:"server_hellos,optional"`
 	Certs         []string `parquet:"cert_fingerprints,optional,list"`
 	ClientCerts   []string `parquet:"client_cert_fingerprints,optional,list"`
 }
@@ -43,10 +45,11 @@ func tlsLine(frame int, layer, kind string, fields map[string]string) string {
 func TestTLS(t *testing.T) {
 	id, yes := int32(0x1301), true
 	good := tlsRow{1e9, "1.1.1.1", 5000, "2.2.2.2", 443, "tcp", "example.org", "aa", "bb", "t13", "TLSv1.2", "TLSv1.3", "TLS_AES_128_GCM_SHA256", &id,
-		[]string{"h2", "http/1.1"}, nil, []string{"c1", "c2"}, nil}
+		[]string{"h2", "http/1.1"}, nil, nil, nil, []string{"c1", "c2"}, nil}
 	ch := map[string]string{"hs_version": "771", "supported_versions": "2570,772,771", "sni": "example.org", "alpn": "h2,http/1.1", "ja3": "aa", "ja4": "t13"}
 	sh := map[string]string{"hs_version": "771", "supported_versions": "772", "ciphers": "4865", "ja3": "bb"}
 	truth := tlsLine(1, "tls", "CH", ch) + tlsLine(2, "tls", "SH", sh) + tlsLine(3, "tls", "CERT", map[string]string{"cert_sha256": "c1;c2"})
+	one, two := int32(1), int32(2)
 	retried := tlsLine(4, "tls", "SH", sh) + tlsLine(5, "tls", "CH", map[string]string{"hs_version": "771", "sni": "example.org", "ja3": "other", "ja4": "other"})
 	for _, tt := range []struct {
 		name  string
@@ -69,6 +72,12 @@ func TestTLS(t *testing.T) {
 		{"retry", truth + retried, func(r *tlsRow) { r.HelloRetry = &yes }, "5 0 0 0 map[]"},
 		{"retry not told", truth + retried, func(r *tlsRow) {}, "3 0 2 0 map[]"},
 		{"retry to another name", truth + strings.ReplaceAll(retried, "example.org", "example.com"), func(r *tlsRow) { r.HelloRetry = &yes }, "4 1 0 0 map[sni:1]"},
+		{"retry by the counts", truth + retried, func(r *tlsRow) { r.ClientHellos, r.ServerHellos = &two, &two }, "5 0 0 0 map[]"},
+		{"cookie, which is no server hello", truth + tlsLine(5, "tls", "CH", ch), func(r *tlsRow) { r.HelloRetry, r.ClientHellos, r.ServerHellos = &yes, &two, &one }, "4 0 0 0 map[]"},
+		{"QUIC", strings.ReplaceAll(truth, "tls\t", "quic\t"), func(r *tlsRow) { r.Transport = "quic" }, "3 0 0 0 map[]"},
+		{"DTLS", strings.ReplaceAll(strings.ReplaceAll(truth, "tls\t", "dtls\t"), "771", "65277"),
+			func(r *tlsRow) { r.Transport, r.ClientVersion = "dtls", "DTLSv1.2" }, "3 0 0 0 map[]"},
+		{"QUIC told as TLS", strings.ReplaceAll(truth, "tls\t", "quic\t"), func(*tlsRow) {}, "0 0 3 3 map[]"},
 		{"not seen over QUIC", tlsLine(1, "quic", "CH", ch), func(*tlsRow) {}, "0 0 1 3 map[]"},
 	} {
 		row := good
@@ -88,7 +97,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestVersionNumber(t *testing.T) {
-	for s, want := range map[string]string{"SSLv2": "2", "SSLv3": "768", "TLSv1.0": "769", "TLSv1.3": "772", "TLSv1.3-draft23": "32535", "0x7a7a": "31354", "what": "what"} {
+	for s, want := range map[string]string{"SSLv2": "2", "SSLv3": "768", "TLSv1.0": "769", "TLSv1.3": "772", "TLSv1.3-draft23": "32535", "DTLSv1.0": "65279", "DTLSv1.2": "65277", "DTLSv1.3": "65276", "0x7a7a": "31354", "what": "what"} {
 		if got := versionNumber(s); got != want {
 			t.Errorf("%s: %s, want %s", s, got, want)
 		}
