@@ -16,7 +16,7 @@ import (
 )
 
 // TestCorpus compares what is read of a corpus's captures with what tshark
-// 4.4 reads, in testdata/tshark.tsv: for each capture, in sorted order, the
+// 4.0.17 reads, in testdata/tshark.tsv: for each capture, in sorted order, the
 // identifications, fingerprints and host key types.
 func TestCorpus(t *testing.T) {
 	corpus := os.Getenv("CAPLAKE_CORPUS")
