@@ -239,12 +239,12 @@ func TestFlowsLackColumn(t *testing.T) {
 
 func TestScopesAndFailures(t *testing.T) {
 	extra := map[string]string{
-		"captures/src/usb.pcap":         string(pcapHeader(binary.LittleEndian, 0xa1b2c3d4, 189)),
+		"captures/src/usb.pcap":        string(pcapHeader(binary.LittleEndian, 0xa1b2c3d4, 189)),
 		"truth/src/usb.pcap.meta.json": `{"rc1": 0}`,
-		"captures/src/odd.bin":          "no capture of a format that we read, of some length",
-		"truth/src/odd.bin.meta.json":   `{"rc1": 2}`,
-		"captures/src/new.pcap":         string(pcapHeader(binary.LittleEndian, 0xa1b2c3d4, 1)),
-		"truth/src/a.pcap.meta.json":    `{"rc1": 3}`,
+		"captures/src/odd.bin":         "no capture of a format that we read, of some length",
+		"truth/src/odd.bin.meta.json":  `{"rc1": 2}`,
+		"captures/src/new.pcap":        string(pcapHeader(binary.LittleEndian, 0xa1b2c3d4, 1)),
+		"truth/src/a.pcap.meta.json":   `{"rc1": 3}`,
 	}
 	f := oneFlow()
 	f.SrcPort = port(1) // extra, beyond where the truth ends
