@@ -97,8 +97,8 @@ func median(t [5]int64) int64 {
 	a, b, c, d, e := t[0], t[1], t[2], t[3], t[4]
 	a, b = min(a, b), max(a, b)
 	c, d = min(c, d), max(c, d)
-	a, c = min(a, c), max(a, c) // a is none: two or more are above it
-	b, d = min(b, d), max(b, d) // nor is d: two or more are below it
+	c = max(a, c) // the lower one is none: two or more are above it
+	b = min(b, d) // nor is the higher: two or more are below it
 	return max(min(b, c), min(max(b, c), e))
 }
 

@@ -20,7 +20,6 @@ type headBlock struct {
 	head    bool // not trailers
 	pseudo  uint8
 	fields  bool // others were seen
-	host    bool // Host comes of the field, not of :authority
 }
 
 // Bits of headBlock.pseudo.

@@ -226,9 +226,7 @@ func (p *Parser) Done() bool {
 // Reset implements parsers.SessionParser.
 func (p *Parser) Reset() {
 	p.recycle()
-	for _, sl := range p.open {
-		p.done = append(p.done, sl)
-	}
+	p.done = append(p.done, p.open...)
 	p.recycle()
 	clear(p.open)
 	q := Parser{cfg: p.cfg, open: p.open[:0], ids: p.ids[:0], done: p.done, free: p.free}
