@@ -41,8 +41,8 @@ type Flow struct {
 	State         string `parquet:"state,optional,dict" id:"24" doc:"state of the connection at its end, in Zeek's terms: S0 S1 SF REJ S2 S3 RSTO RSTR RSTOS0 RSTRH SH SHR OTH"`
 	History       string `parquet:"history,optional,dict" id:"25" doc:"what happened in order, in Zeek's letters, upper case for the initiator"`
 	EndReason     string `parquet:"end_reason,optional,dict" id:"26" doc:"why the flow ended: fin, rst, idle_timeout, active_timeout, tuple_reuse, evicted (a bound of memory), end_of_input"`
-	AppProto      string `parquet:"app_proto,optional,dict" id:"27" doc:"application protocol, lower case"`
-	AppProtoBasis string `parquet:"app_proto_basis,optional,dict" id:"28" doc:"what app_proto was told by: payload or port"`
+	AppProto      string `parquet:"app_proto,optional,dict" id:"27" doc:"application protocol that the flow spoke first, lower case: of a table here, or named by its first bytes alone (ssh, smtp, dhcp, ntp, …)"`
+	AppProtoBasis string `parquet:"app_proto_basis,optional,dict" id:"28" doc:"what app_proto was told by: payload (content that another protocol would not have by accident), or port (a well-known port, and payload that does not speak against it)"`
 	SYNToSYNACK   *int64 `parquet:"syn_to_synack_ns,optional" id:"29" doc:"TCP handshake: time from the SYN to its SYN-ACK, which is the round trip between the capture point and the responder"`
 	SYNACKToACK   *int64 `parquet:"synack_to_ack_ns,optional" id:"30" doc:"TCP handshake: time from the SYN-ACK to its ACK, which is the round trip between the capture point and the initiator"`
 

@@ -8,6 +8,7 @@ import (
 	"github.com/caplake/caplake/parsers/dns"
 	"github.com/caplake/caplake/parsers/http"
 	"github.com/caplake/caplake/parsers/http2"
+	"github.com/caplake/caplake/parsers/proxy"
 	"github.com/caplake/caplake/parsers/ssh"
 	"github.com/caplake/caplake/parsers/tls"
 	"github.com/caplake/caplake/schema"
@@ -16,6 +17,8 @@ import (
 // protocol is one entry of the list of protocols: how to tell it, how to
 // parse it, and how its messages become rows.
 type protocol struct {
+	// name is what a flow is called that begins with the protocol. Empty: it
+	// is called after what comes behind.
 	name string
 	// stream and datagram look at the first bytes of a side; nil: the protocol
 	// is not spoken that way.
@@ -84,6 +87,8 @@ func protocols(c *Config) []protocol {
 				}
 			},
 		},
+		{name: "socks", stream: byPayload(proxy.ProbeSOCKS), newStream: newProxy},
+		{stream: byPayload(proxy.ProbePROXY), newStream: newProxy},
 		{
 			name: "dns",
 			stream: func(f *flows.Flow, _ flows.Side, data []byte) (parsers.Verdict, schema.AppBasis) {
@@ -156,6 +161,14 @@ func ownTables(list []protocol) (own []ownTable) {
 		}
 	}
 	return own
+}
+
+// newProxy makes a parser of what comes before another protocol: it gives no rows.
+func newProxy() streamSession {
+	return &stream[proxy.Message]{
+		parser: new(proxy.Parser),
+		row:    func(*sessions, *flows.Flow, *schema.Session, *proxy.Message) {},
+	}
 }
 
 func byPayload(probe func([]byte, flows.Side) parsers.Verdict) func(*flows.Flow, flows.Side, []byte) (parsers.Verdict, schema.AppBasis) {

@@ -36,7 +36,7 @@ type sessions struct {
 const (
 	userSession = iota // reference of the flow's session, 1+protocol<<32, basis<<40
 	userHTTP           // rows: HTTP in the low half, TLS in the high
-	userDNS
+	userDNS            // rows of DNS in the low half; what its first bytes say in the high, see identify
 )
 
 // session is what is known of a flow that carries payload.
@@ -191,6 +191,9 @@ func (s *sessions) probe(f *flows.Flow, e *session, side flows.Side, at flows.St
 			maybe = true
 		}
 	}
+	if unlooked(f, side) {
+		identify(f, side, data)
+	}
 	if maybe && len(whole) < maxProbe {
 		if len(p.buf) == 0 {
 			p.buf, p.at = append(p.buf, data...), at
@@ -212,7 +215,7 @@ func (s *sessions) probe(f *flows.Flow, e *session, side flows.Side, at flows.St
 func (s *sessions) attach(f *flows.Flow, e *session, index int, basis schema.AppBasis) {
 	s.name(f, e)
 	e.index, e.rowsBefore = index, int(uint32(f.User[userHTTP]))
-	if f.User[userSession]>>32 == 0 { // a flow is named after the protocol that it spoke first
+	if f.User[userSession]>>32 == 0 && s.protocols[index].name != "" { // a flow is named after the protocol that it spoke first
 		f.User[userSession] |= uint64(index+1)<<32 | uint64(basis)<<40
 	}
 	if n := len(s.idle[index]); n > 0 {
@@ -296,6 +299,9 @@ func (s *sessions) Datagram(f *flows.Flow, side flows.Side, at flows.Stamp, data
 		f.User[userSession] |= uint64(i+1)<<32 | uint64(basis)<<40
 		e = s.attachDatagram(f, i)
 	} else {
+		if unlooked(f, side) {
+			identify(f, side, data)
+		}
 		if f.Sides[0].Packets+f.Sides[1].Packets >= maxTries/4 && !stun(data) {
 			f.Ignore()
 		}
@@ -362,9 +368,11 @@ func (s *sessions) Ended(f *flows.Flow, tcp *flows.TCP) {
 	if tcp != nil {
 		src.TCP = *tcp
 	}
-	if i := f.User[userSession] >> 32 & 0xff; i != 0 {
+	if i := f.User[userSession] >> 32 & 0xff; i != 0 && !identified(f) {
 		src.App.Proto = s.protocols[i-1].name
 		src.App.Basis = schema.AppBasis(f.User[userSession] >> 40)
+	} else {
+		src.App.Proto, src.App.Basis = appOf(f)
 	}
 	src.App.HTTP = uint32(f.User[userHTTP])
 	src.App.TLS = uint32(f.User[userHTTP] >> 32)

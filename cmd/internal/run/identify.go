@@ -1,0 +1,78 @@
+package run
+
+import (
+	"github.com/caplake/caplake/flows"
+	"github.com/caplake/caplake/parsers"
+	"github.com/caplake/caplake/parsers/ident"
+	"github.com/caplake/caplake/schema"
+)
+
+// What the first payload of each side says of a flow that no parser took, in
+// the upper half of Flow.User[userDNS]:
+//
+//	63      56 55      48 47      40 39     32
+//	|  looked | the name | responder | initiator |
+//
+// initiator and responder are what the sides may be (parsers.Maybe), the name
+// is what one of them is for certain.
+const (
+	identInitiator = 32
+	identName      = 48
+	identLooked    = 56 // bits: initiator, responder
+)
+
+// unlooked reports whether the first payload of side is still to be looked at.
+func unlooked(f *flows.Flow, side flows.Side) bool {
+	return f.User[userDNS]>>identLooked>>side&1 == 0
+}
+
+// identify looks at the first payload of a side.
+func identify(f *flows.Flow, side flows.Side, data []byte) {
+	u := f.User[userDNS] | 1<<identLooked<<side
+	if u>>identName&0xff == 0 {
+		var p ident.Protocol
+		var v parsers.Verdict
+		if f.Proto == flows.ProtoTCP {
+			p, v = ident.Stream(data, side)
+		} else {
+			p, v = ident.Datagram(data, side)
+		}
+		switch v {
+		case parsers.Yes:
+			u |= uint64(p) << identName
+		case parsers.Maybe:
+			u |= uint64(p) << identInitiator << (8 * side)
+			u |= uint64(ident.Join(ident.Protocol(u>>identInitiator), ident.Protocol(u>>identInitiator>>8))) << identName
+		}
+	}
+	f.User[userDNS] = u
+}
+
+// identified reports whether the first payload named the flow's protocol.
+func identified(f *flows.Flow) bool { return f.User[userDNS]>>identName&0xff != 0 }
+
+// appOf returns the protocol of a flow that no parser named. A port names
+// it only where payload was seen that does not speak against it: that is
+// consistent with the port's protocol, or not the beginning of a stream, or
+// of a protocol of which nothing can be told by its content.
+func appOf(f *flows.Flow) (string, schema.AppBasis) {
+	u := f.User[userDNS]
+	if p := ident.Protocol(u >> identName); p != ident.None {
+		return p.String(), schema.AppByPayload
+	}
+	if u>>identLooked == 0 {
+		return "", schema.AppUnknown
+	}
+	a, b := ident.Protocol(u>>identInitiator), ident.Protocol(u>>identInitiator>>8)
+	for _, port := range [...]uint16{f.DstPort, f.SrcPort} {
+		p, looked := ident.Port(f.Proto, port)
+		if p == ident.None {
+			continue
+		}
+		began := f.Proto != flows.ProtoTCP || f.Basis != flows.ByFirstPacket
+		if ident.Fits(a, p) || ident.Fits(b, p) || !looked || !began && a == ident.None && b == ident.None {
+			return p.String(), schema.AppByPort
+		}
+	}
+	return "", schema.AppUnknown
+}
