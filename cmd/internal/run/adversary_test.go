@@ -103,7 +103,7 @@ func TestAdversaries(t *testing.T) {
 				c.time += 1000
 				c.tcp(n*2654435761, b, uint16(n), 80, syn, n, 0, "")
 			}
-		}, 900 * mib, func(t *testing.T, r *run.Report, out string) {
+		}, 700 * mib, func(t *testing.T, r *run.Report, out string) {
 			wantRows(t, r, "flows", 400_000)
 			wantWarning(t, r, "flows were ended early")
 		}},
@@ -111,7 +111,7 @@ func TestAdversaries(t *testing.T) {
 			for n := range uint32(200_000) {
 				c.udp(n, b, 1, 9999, "x")
 			}
-		}, 900 * mib, func(t *testing.T, r *run.Report, out string) { wantRows(t, r, "flows", 200_000) }},
+		}, 700 * mib, func(t *testing.T, r *run.Report, out string) { wantRows(t, r, "flows", 200_000) }},
 		{"one-byte segments in reverse", run.Config{}, func(c *capture) {
 			c.open(80)
 			for n := uint32(1 << 19); n > 0; n-- {
