@@ -35,7 +35,7 @@ func main() {
 
 // tables are the folders of a dataset.
 func tables() []string {
-	return []string{"flows", "http", "tls", "certificates", "dns", "captures"}
+	return []string{"flows", "http", "tls", "certificates", "dns", "ssh", "captures"}
 }
 
 // question is a query and what it answers.
