@@ -2,6 +2,10 @@
 // the tables, row by row, with what another program says of the capture.
 //
 //	conformance -corpus DIR [-source GLOB] [-capture GLOB] [-v] [-json] [-workers N]
+//	conformance -coverage -corpus DIR [-json] [DIR...]
+//
+// The second form says which captures, of the corpus and of further directories,
+// fill each column of each table.
 //
 // DIR holds captures/SOURCE/NAME and truth/SOURCE/NAME.{flows,http,tls,dns}.tsv
 // with NAME.meta.json, and may hold disputed.tsv. The exit code is 0 where every
@@ -40,6 +44,7 @@ func mainCode() int {
 	asJSON := flags.Bool("json", false, "print the result as JSON")
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "captures converted at a time")
 	timeout := flags.Duration("timeout", time.Minute, "time for one capture")
+	covering := flags.Bool("coverage", false, "print which captures fill each column, instead of comparing; arguments are directories of further captures")
 	minimum := conformance.Minimum{}
 	floats := map[string]*float64{}
 	for table, v := range map[string]float64{"flows": 98, "http": 95, "tls": 95, "dns": 95} {
@@ -53,12 +58,16 @@ func mainCode() int {
 		minimum[table] = *v
 	}
 	if *child {
-		if err := conformance.Serve(os.Stdin, os.Stdout, convert); err != nil {
+		how := convert
+		if *covering {
+			how = convertAll
+		}
+		if err := conformance.Serve(os.Stdin, os.Stdout, how); err != nil {
 			return fail(err)
 		}
 		return 0
 	}
-	if *corpus == "" || flags.NArg() > 0 || *workers < 1 {
+	if *corpus == "" || flags.NArg() > 0 && !*covering || *workers < 1 {
 		flags.Usage()
 		return 2
 	}
@@ -77,9 +86,15 @@ func mainCode() int {
 	defer stop()
 	var converters []conformance.Converter
 	for range *workers {
-		k := &conformance.Child{Command: []string{self, "-child"}, Timeout: *timeout}
+		k := &conformance.Child{Command: []string{self, "-child", fmt.Sprint("-coverage=", *covering)}, Timeout: *timeout}
 		defer k.Close()
 		converters = append(converters, k)
+	}
+	if *covering {
+		if err := coverage(ctx, c, flags.Args(), converters, *asJSON); err != nil {
+			return fail(err)
+		}
+		return 0
 	}
 	r, err := conformance.Run(ctx, c, converters)
 	if err != nil {
