@@ -28,8 +28,15 @@ func made(t *testing.T, name string) (cfg run.Config) {
 	switch name {
 	case "made/filtered": // misc.pcap has ICMP and TCP
 		cfg.Filter.Protos = []uint8{6}
-	case "made/limited":
-		cfg.MaxFragmentBytes = 1 // misc.pcap has a fragmented ping
+	case "made/limited": // first fragments of a hundred datagrams, which are more than may be held
+		var packets [][]byte
+		for i := range 100 {
+			p := ipPacket(17, false, make([]byte, 1400))
+			p[5], p[6] = byte(i), 0x20
+			packets = append(packets, p)
+		}
+		write(pcapOf(packets...))
+		cfg.MaxFragmentBytes = 1 << 16
 	case "made/warning": // bytes after the end of compressed data
 		b, err := os.ReadFile("../../testdata/captures/http-chunked.pcap.gz")
 		if err != nil {
