@@ -36,6 +36,7 @@ type Manifest struct {
 	FileFormat    Format            `json:"file_format"`
 	Config        map[string]string `json:"config,omitempty"`
 	Tables        []TableInfo       `json:"tables"`
+	Files         []Attachment      `json:"files,omitempty"` // beside the tables
 }
 
 const manifestFormat = "caplake dataset"
@@ -55,6 +56,13 @@ type FileInfo struct {
 	SHA256 string `json:"sha256"`
 }
 
+// Attachment is a file of a dataset that is no table's.
+type Attachment struct {
+	Name   string `json:"name"` // in the folder of the dataset
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
 // Dir is a dataset in the making. Its methods are not safe for concurrent
 // use; those of its tables are, each table by one goroutine at a time.
 type Dir struct {
@@ -66,7 +74,14 @@ type Dir struct {
 	lock    *os.File
 	pool    *pool
 	tables  []closer
+	beside  []attachment
 	done    bool
+}
+
+// attachment is a file beside the tables.
+type attachment struct {
+	name    string
+	content func(Manifest) []byte
 }
 
 // closer is a Table of any type.
@@ -156,13 +171,15 @@ func (d *Dir) clear() error {
 func (d *Dir) removeFiles(names []string) error {
 	for _, name := range names {
 		local := filepath.FromSlash(name)
-		if !filepath.IsLocal(local) || strings.HasPrefix(name, ".") || filepath.Base(local) == local {
-			return fmt.Errorf("%s: a manifest or journal names %q, which no table has", d.out, name)
+		if !filepath.IsLocal(local) || strings.HasPrefix(name, ".") || name == manifestName {
+			return fmt.Errorf("%s: a manifest or journal names %q, which is no file of a dataset", d.out, name)
 		}
 		if err := d.fs.Remove(d.path(local)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		d.fs.Remove(filepath.Dir(d.path(local))) // fails where other files are left, which is fine
+		if folder := filepath.Dir(local); folder != "." {
+			d.fs.Remove(d.path(folder)) // fails where other files are left, which is fine
+		}
 	}
 	return nil
 }
@@ -183,6 +200,44 @@ func (d *Dir) metadata(table string) [][2]string {
 		{"caplake.table", table},
 		{"caplake.version", d.opts.Version},
 	}
+}
+
+// Attach adds a file to the dataset, in its folder itself. Commit asks for its
+// content when the manifest has all tables; it must follow from that alone.
+func (d *Dir) Attach(name string, content func(Manifest) []byte) error {
+	if err := d.vacant(name); err != nil {
+		return err
+	}
+	d.beside = append(d.beside, attachment{name, content})
+	return nil
+}
+
+// attach writes the files beside the tables to where those of the tables wait.
+func (d *Dir) attach(m *Manifest) error {
+	for _, a := range d.beside {
+		if err := d.fs.MkdirAll(d.path(tmpName, "tables")); err != nil {
+			return err
+		}
+		content := a.content(*m)
+		path := d.path(tmpName, "tables", a.name)
+		if err := d.writeFile(path+".new", path, content); err != nil {
+			return err
+		}
+		sum := sha256.Sum256(content)
+		m.Files = append(m.Files, Attachment{Name: a.name, Bytes: int64(len(content)), SHA256: hex.EncodeToString(sum[:])})
+	}
+	return nil
+}
+
+// vacant fails where a file of this name is and is not known to be ours to replace.
+func (d *Dir) vacant(name string) error {
+	path := d.path(filepath.FromSlash(name))
+	if exists, err := d.fs.Exists(path); err != nil {
+		return err
+	} else if exists && !d.opts.Overwrite {
+		return fmt.Errorf("%s is there already, without a manifest; overwriting must be asked for", path)
+	}
+	return nil
 }
 
 // Commit closes the tables and publishes the dataset: after it returned nil,
@@ -210,6 +265,12 @@ func (d *Dir) Commit() (Manifest, error) {
 		m.Tables = append(m.Tables, TableInfo{Name: table, Rows: info.Rows, Files: []FileInfo{info}})
 		names = append(names, info.Name)
 	}
+	if err := d.attach(&m); err != nil {
+		return m, err
+	}
+	for _, f := range m.Files {
+		names = append(names, f.Name)
+	}
 	if err := d.publish(&m, names); err != nil {
 		return m, err
 	}
@@ -227,6 +288,9 @@ func (d *Dir) publish(m *Manifest, names []string) error {
 			for _, f := range t.Files {
 				oldNames = append(oldNames, f.Name)
 			}
+		}
+		for _, f := range d.old.Files {
+			oldNames = append(oldNames, f.Name)
 		}
 	}
 	journal, err := json.Marshal(append(oldNames[:len(oldNames):len(oldNames)], names...))
@@ -340,10 +404,8 @@ func (d *Dir) unlock() {
 func (d *Dir) create(table string) (*outFile, error) {
 	name := table + "/part-00000." + string(d.opts.Format)
 	local := filepath.FromSlash(name)
-	if exists, err := d.fs.Exists(d.path(local)); err != nil {
+	if err := d.vacant(name); err != nil {
 		return nil, err
-	} else if exists && !d.opts.Overwrite {
-		return nil, fmt.Errorf("%s is there already, without a manifest; overwriting must be asked for", d.path(local))
 	}
 	path := d.path(tmpName, "tables", local)
 	if err := d.fs.MkdirAll(filepath.Dir(path)); err != nil {

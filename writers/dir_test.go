@@ -64,13 +64,20 @@ func whole(t testing.TB, out string) bool {
 			delete(files, f.Name)
 		}
 	}
+	for _, f := range m.Files {
+		sum := sha256.Sum256([]byte(files[f.Name]))
+		if hex.EncodeToString(sum[:]) != f.SHA256 || int64(len(files[f.Name])) != f.Bytes {
+			t.Errorf("%s is not what the manifest says", f.Name)
+		}
+		delete(files, f.Name)
+	}
 	if len(files) != 1 {
 		t.Errorf("the manifest does not know %d files", len(files)-1)
 	}
 	return true
 }
 
-// convert writes a small dataset of two tables.
+// convert writes a small dataset of two tables and a file beside them.
 func convert(fs fsys, out string, o Options, rows []narrow) (err error) {
 	d, err := newDir(fs, out, o)
 	if err != nil {
@@ -89,6 +96,9 @@ func convert(fs fsys, out string, o Options, rows []narrow) (err error) {
 		return err
 	}
 	if err := a.Append(rows); err != nil {
+		return err
+	}
+	if err := d.Attach("note.txt", func(m Manifest) []byte { return fmt.Append(nil, m.Tables[0].Rows) }); err != nil {
 		return err
 	}
 	_, err = d.Commit()

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/caplake/caplake/cmd/internal/views"
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/ingest"
 	"github.com/caplake/caplake/schema"
@@ -113,6 +114,14 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 	defer dir.Abort() // nothing to undo once committed
 	t, err := newTables(dir, ownTables(protocols(&cfg)))
 	if err != nil {
+		return nil, err
+	}
+
+	if err := dir.Attach(views.File, func(m writers.Manifest) []byte {
+		return views.SQL(string(m.FileFormat), func(table string) bool {
+			return slices.ContainsFunc(m.Tables, func(t writers.TableInfo) bool { return t.Name == table && len(t.Files) > 0 })
+		})
+	}); err != nil {
 		return nil, err
 	}
 
