@@ -42,7 +42,7 @@ func coverage(ctx context.Context, c *conformance.Corpus, dirs []string, convert
 }
 
 // convertAll converts with every option that fills columns.
-func convertAll(path, out string) conformance.Conversion {
+func convertAll(path, out string, _ conformance.Options) conformance.Conversion {
 	if err := convertWith(run.Config{Inputs: []string{path}}, out); err != nil {
 		return conformance.Conversion{Error: err.Error()}
 	}

@@ -1,5 +1,5 @@
 // Command conformance converts every capture of a corpus alone and compares
-// the tables, row by row, with what another program says of the capture.
+// the tables, row by row, with what other programs say of the capture.
 //
 //	conformance -corpus DIR [-source GLOB] [-capture GLOB] [-v] [-json] [-workers N]
 //	conformance -coverage -corpus DIR [-json] [DIR...]
@@ -8,9 +8,9 @@
 // fill each column of each table.
 //
 // DIR holds captures/SOURCE/NAME and truth/SOURCE/NAME.{flows,http,tls,dns}.tsv
-// with NAME.meta.json, and may hold disputed.tsv. The exit code is 0 where every
-// table reaches its minimum and nothing crashed, 1 where not, 2 where the
-// command line or the corpus is at fault.
+// with NAME.meta.json, and may hold disputed.tsv and peer/ (logs of Zeek with
+// zeek-map.tsv). The exit code is 0 where every goal is reached and nothing
+// crashed, 1 where not, 2 where the command line or the corpus is at fault.
 package main
 
 import (
@@ -45,17 +45,9 @@ func mainCode() int {
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "captures converted at a time")
 	timeout := flags.Duration("timeout", time.Minute, "time for one capture")
 	covering := flags.Bool("coverage", false, "print which captures fill each column, instead of comparing; arguments are directories of further captures")
-	minimum := conformance.Minimum{}
-	floats := map[string]*float64{}
-	for table, v := range map[string]float64{"flows": 98, "http": 95, "tls": 95, "dns": 95} {
-		floats[table] = flags.Float64("min-"+table, v, "least share of equal rows of "+table+", in percent")
-	}
 	child := flags.Bool("child", false, "internal: convert what standard input names")
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		return 2
-	}
-	for table, v := range floats {
-		minimum[table] = *v
 	}
 	if *child {
 		how := convert
@@ -108,20 +100,19 @@ func mainCode() int {
 		e.SetIndent("", "  ")
 		err = e.Encode(r)
 	} else {
-		err = r.Print(os.Stdout, minimum, *verbose)
+		err = r.Print(os.Stdout, conformance.Goals(), *verbose)
 	}
 	if err != nil {
 		return fail(err)
 	}
-	if len(r.Failed(minimum)) > 0 {
+	if len(r.Failed(conformance.Goals())) > 0 {
 		return 1
 	}
 	return 0
 }
 
-// convert converts one capture as the truth was made: without timeouts, which
-// the other program does not know, and in one thread.
-func convert(path, out string) conformance.Conversion {
+// convert converts one capture in one thread.
+func convert(path, out string, o conformance.Options) conformance.Conversion {
 	cfg := run.Default()
 	cfg.Inputs = []string{path}
 	cfg.Out = out
@@ -129,8 +120,11 @@ func convert(path, out string) conformance.Conversion {
 	cfg.Workers = 1
 	cfg.Shards = 4
 	cfg.NoHash = true
-	cfg.TCPIdle, cfg.UDPIdle, cfg.ICMPIdle, cfg.OtherIdle = -1, -1, -1, -1
-	cfg.Attempt, cfg.CloseLinger, cfg.Active = -1, -1, -1
+	cfg.NoChecksums = o.NoChecksums
+	if o.NoTimeouts {
+		cfg.TCPIdle, cfg.UDPIdle, cfg.ICMPIdle, cfg.OtherIdle = -1, -1, -1, -1
+		cfg.Attempt, cfg.CloseLinger, cfg.Active = -1, -1, -1
+	}
 	r, err := run.Convert(context.Background(), cfg, nil)
 	var c conformance.Conversion
 	if err != nil {

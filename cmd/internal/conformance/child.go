@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// job is what a child is asked: convert Path into a dataset in Out.
+// job is what a child is asked: convert Path into a dataset in Out, by Options.
 type job struct {
-	Path string `json:"path"`
-	Out  string `json:"out"`
+	Path    string  `json:"path"`
+	Out     string  `json:"out"`
+	Options Options `json:"options"`
 }
 
 // Serve is a child's loop: it answers each job that it reads from r on w.
-func Serve(r io.Reader, w io.Writer, convert func(path, out string) Conversion) error {
+func Serve(r io.Reader, w io.Writer, convert func(path, out string, o Options) Conversion) error {
 	dec, enc := json.NewDecoder(r), json.NewEncoder(w)
 	for {
 		var j job
@@ -29,7 +30,7 @@ func Serve(r io.Reader, w io.Writer, convert func(path, out string) Conversion) 
 			return err
 		}
 		start := time.Now()
-		c := convert(j.Path, j.Out)
+		c := convert(j.Path, j.Out, j.Options)
 		c.Seconds = time.Since(start).Seconds()
 		if err := enc.Encode(c); err != nil {
 			return err
@@ -51,7 +52,7 @@ type Child struct {
 }
 
 // Convert implements Converter.
-func (c *Child) Convert(ctx context.Context, path, out string) Conversion {
+func (c *Child) Convert(ctx context.Context, path, out string, o Options) Conversion {
 	if c.cmd == nil {
 		if err := c.start(); err != nil {
 			return Conversion{Crash: err.Error()}
@@ -64,7 +65,7 @@ func (c *Child) Convert(ctx context.Context, path, out string) Conversion {
 	stop := context.AfterFunc(ctx, func() { cmd.Process.Kill() })
 	defer stop()
 
-	b, err := json.Marshal(job{path, out})
+	b, err := json.Marshal(job{path, out, o})
 	if err == nil {
 		_, err = c.in.Write(append(b, '\n'))
 	}

@@ -50,6 +50,7 @@ func (c *Capture) ID() string { return c.Source + "/" + c.Name }
 type Corpus struct {
 	Captures []Capture           // sorted
 	Disputed map[string][]string // capture to tables in which others contradict the truth
+	peers    []peer
 }
 
 // OpenCorpus lists dir, which holds captures/SOURCE/NAME and
@@ -91,8 +92,8 @@ func OpenCorpus(dir, source, name string) (*Corpus, error) {
 		return nil, err
 	}
 	sort.Slice(c.Captures, func(i, j int) bool { return c.Captures[i].ID() < c.Captures[j].ID() })
-	rows, err := readTSV(filepath.Join(dir, "disputed.tsv"))
-	if err != nil && !os.IsNotExist(err) {
+	rows, err := optionalTSV(filepath.Join(dir, "disputed.tsv"))
+	if err != nil {
 		return nil, err
 	}
 	for _, r := range rows {
@@ -101,6 +102,9 @@ func OpenCorpus(dir, source, name string) (*Corpus, error) {
 			table = "tls"
 		}
 		c.Disputed[r["name"]] = append(c.Disputed[r["name"]], table)
+	}
+	if c.peers, err = peers(dir, c.Disputed); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

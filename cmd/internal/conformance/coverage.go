@@ -58,7 +58,7 @@ func Coverage(ctx context.Context, names, paths []string, converters []Converter
 		wg.Go(func() {
 			for i := range work {
 				out := filepath.Join(tmp, fmt.Sprint(w))
-				if conv.Convert(ctx, paths[i], out).Crash == "" {
+				if conv.Convert(ctx, paths[i], out, Options{}).Crash == "" {
 					found[i] = Filled(out)
 				}
 				os.RemoveAll(out)

@@ -14,7 +14,7 @@ var dnsKind = Kind{Name: "dns", Main: []string{"id", "qname", "qtype", "rcode"}}
 var dnsColumns = []string{"transport", "id", "qname", "qtype", "rcode", "query_ts", "response_ts", "query_retransmits"}
 
 func dnsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
-	set := recordSet{name: "dns", kind: &dnsKind}
+	set := recordSet{kind: &dnsKind}
 	for _, r := range truth {
 		if r["in_icmp"] == "1" {
 			continue // quoted, not sent
@@ -31,6 +31,7 @@ func dnsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 			Main:  []string{r["id"], truthDNSName(qname), qtype, rcode},
 			Time:  nanoseconds(r["time"]),
 			Label: truthLabel(r, kind),
+			Raw:   r,
 		}
 		if r["malformed"] == "1" && r["qname"] == "" { // the other program gave up on it
 			rec.Main[1], rec.Main[2] = Unknown, Unknown
@@ -58,6 +59,7 @@ func dnsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 				Main:  []string{t.Get(i, "id"), ourDNSName(t.Get(i, "qname")), dnsTypeNumber(t.Get(i, "qtype")), ""},
 				Time:  t.Int(i, kind+"_ts"),
 				Label: ourLabel(t, i, kind),
+				Row:   i,
 			}
 			if kind == "response" {
 				rec.Main[3] = dnsRcodeNumber(t.Get(i, "rcode"))

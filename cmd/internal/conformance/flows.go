@@ -12,9 +12,9 @@ import (
 // a matter of rules (a SYN seen or not), how much each end sent is not.
 var flowKind = Kind{
 	Name: "flows",
-	Main: []string{"fwd_packets", "fwd_bytes", "rev_packets", "rev_bytes"},
-	More: []string{"fwd_payload", "rev_payload", "first", "last", "fwd_flags", "rev_flags", "vlan"},
-	same: sameFlowColumn,
+	Main: []string{"fwd_packets", "fwd_bytes", "fwd_payload", "rev_packets", "rev_bytes", "rev_payload", "vlan", "tunneled"},
+	More: []string{"fwd_wire_bytes", "rev_wire_bytes", "first", "last", "fwd_flags", "rev_flags", "syn_packets", "fin_packets", "rst_packets"},
+	Same: sameFlowColumn,
 }
 
 // Columns of the table flows without which nothing can be compared.
@@ -28,12 +28,12 @@ var flowColumns = []string{
 // datagram's own bytes; the other program shows the datagram in the frame of its
 // last fragment and so has that fragment's length. It has the payload of the
 // whole datagram, though, which then stands for the bytes.
-func sameFlowColumn(c int, t, o *Record) bool {
-	switch c {
-	case 1:
-		return o.frag[0] && t.payload[0] == o.payload[0]
-	case 3:
-		return o.frag[1] && t.payload[1] == o.payload[1]
+func sameFlowColumn(column, _, _ string, t, o *Record) bool {
+	switch column {
+	case "fwd_bytes", "fwd_wire_bytes":
+		return o.frag[0] && t.Main[2] == o.Main[2]
+	case "rev_bytes", "rev_wire_bytes":
+		return o.frag[1] && t.Main[5] == o.Main[5]
 	}
 	return false
 }
@@ -74,11 +74,20 @@ func pairOf(ip1, port1, ip2, port2 string) string {
 // flowSide is what one end sent.
 type flowSide struct {
 	packets, bytes, payload int64
+	wire                    string
 	flags                   string
 	frag                    bool
 }
 
-func flowRecord(proto string, a, b endpoint, s [2]flowSide, first, last int64, vlan, label string) Record {
+// flowShape is what of a flow has no direction.
+type flowShape struct {
+	first, last   int64
+	vlan          string
+	tunneled      bool
+	syn, fin, rst string
+}
+
+func flowRecord(proto string, a, b endpoint, s [2]flowSide, f flowShape, label string) Record {
 	a.ip, b.ip = canonicalIP(a.ip), canonicalIP(b.ip)
 	same := a == b
 	a, b, swapped := order(a, b)
@@ -86,18 +95,17 @@ func flowRecord(proto string, a, b endpoint, s [2]flowSide, first, last int64, v
 		s[0], s[1] = s[1], s[0]
 	}
 	if same { // one end talks to itself: there is one direction
-		s[0] = flowSide{s[0].packets + s[1].packets, s[0].bytes + s[1].bytes, s[0].payload + s[1].payload, Unknown, s[0].frag || s[1].frag}
-		s[1] = flowSide{flags: Unknown}
+		s[0] = flowSide{s[0].packets + s[1].packets, s[0].bytes + s[1].bytes, s[0].payload + s[1].payload, Unknown, Unknown, s[0].frag || s[1].frag}
+		s[1] = flowSide{wire: Unknown, flags: Unknown}
 	}
 	n := func(v int64) string { return strconv.FormatInt(v, 10) }
 	r := Record{
 		Group: proto + " " + a.String() + " " + b.String(),
-		Main:  []string{n(s[0].packets), n(s[0].bytes), n(s[1].packets), n(s[1].bytes)},
-		More:  []string{n(s[0].payload), n(s[1].payload), n(first), n(last), s[0].flags, s[1].flags, vlan},
-		Time:  first,
+		Main:  []string{n(s[0].packets), n(s[0].bytes), n(s[0].payload), n(s[1].packets), n(s[1].bytes), n(s[1].payload), f.vlan, strconv.FormatBool(f.tunneled)},
+		More:  []string{s[0].wire, s[1].wire, n(f.first), n(f.last), s[0].flags, s[1].flags, f.syn, f.fin, f.rst},
+		Time:  f.first,
 		frag:  [2]bool{s[0].frag, s[1].frag},
 	}
-	r.payload = [2]string{r.More[0], r.More[1]}
 	r.Label = r.Group
 	if label != "" {
 		r.Label += " (" + label + ")"
@@ -144,10 +152,17 @@ func truthFlows(rows []map[string]string) (rs []Record, carriers map[string]bool
 		if r["proto"] != "tcp" && r["proto"] != "udp" || r["a_ip"] == "" || r["b_ip"] == "" {
 			continue // not over IP
 		}
+		tcp := func(c string) string {
+			if r["proto"] != "tcp" {
+				return Unknown
+			}
+			return unless(r[c], Unknown)
+		}
 		rec := flowRecord(r["proto"], endpoint{r["a_ip"], r["a_port"]}, endpoint{r["b_ip"], r["b_port"]}, [2]flowSide{
-			{num(r, "a2b_pkts"), num(r, "a2b_ip_bytes"), num(r, "a2b_payload"), tcpFlags(r["proto"], r["a2b_flags"]), false},
-			{num(r, "b2a_pkts"), num(r, "b2a_ip_bytes"), num(r, "b2a_payload"), tcpFlags(r["proto"], r["b2a_flags"]), false},
-		}, nanoseconds(r["first"]), nanoseconds(r["last"]), vlanOf(r["vlan"]), "stream "+r["stream"])
+			{num(r, "a2b_pkts"), num(r, "a2b_ip_bytes"), num(r, "a2b_payload"), r["a2b_frame_bytes"], tcpFlags(r["proto"], r["a2b_flags"]), false},
+			{num(r, "b2a_pkts"), num(r, "b2a_ip_bytes"), num(r, "b2a_payload"), r["b2a_frame_bytes"], tcpFlags(r["proto"], r["b2a_flags"]), false},
+		}, flowShape{nanoseconds(r["first"]), nanoseconds(r["last"]), vlanOf(r["vlan"]), r["depth"] != "0", tcp("syn"), tcp("fin"), tcp("rst")}, "stream "+r["stream"])
+		rec.Raw = r
 		if carries(r) {
 			carriers[rec.Group] = true
 			continue
@@ -200,12 +215,22 @@ func ourFlows(t *Table, without map[string]bool) ([]Record, error) {
 		for d, side := range []string{"src_", "dst_"} {
 			s[d] = flowSide{
 				packets: t.Int(i, side+"packets"), bytes: t.Int(i, side+"bytes"), payload: t.Int(i, side+"payload_bytes"),
-				flags: t.Get(i, side+"tcp_flags"), frag: t.Int(i, side+"fragments") > 0,
+				wire: t.more(i, []string{side + "wire_bytes"})[0], flags: t.Get(i, side+"tcp_flags"), frag: t.Int(i, side+"fragments") > 0,
 			}
 		}
-		vlan := strings.TrimSpace(t.Get(i, "vlan_id") + " " + t.Get(i, "inner_vlan_id"))
-		r := flowRecord(proto, endpoint{t.Get(i, "src_ip"), t.Get(i, "src_port")}, endpoint{t.Get(i, "dst_ip"), t.Get(i, "dst_port")}, s,
-			t.Int(i, "ts"), t.Int(i, "end_ts"), vlan, "row "+strconv.Itoa(i+1))
+		both := func(c string) string {
+			if !t.Has("src_"+c) || proto != "tcp" {
+				return Unknown
+			}
+			return strconv.FormatInt(t.Int(i, "src_"+c)+t.Int(i, "dst_"+c), 10)
+		}
+		f := flowShape{
+			t.Int(i, "ts"), t.Int(i, "end_ts"), strings.TrimSpace(t.Get(i, "vlan_id") + " " + t.Get(i, "inner_vlan_id")),
+			t.Get(i, "tunnel") != "", both("syn_packets"), both("fin_packets"), both("rst_packets"),
+		}
+		r := flowRecord(proto, endpoint{t.Get(i, "src_ip"), t.Get(i, "src_port")}, endpoint{t.Get(i, "dst_ip"), t.Get(i, "dst_port")}, s, f,
+			"row "+strconv.Itoa(i+1))
+		r.Row = i
 		if !without[r.Group] {
 			rs = append(rs, r)
 		}

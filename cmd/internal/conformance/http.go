@@ -50,14 +50,14 @@ var (
 )
 
 func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
-	req := recordSet{name: "http", kind: &httpRequestKind}
-	resp := recordSet{name: "http", kind: &httpResponseKind}
+	req := recordSet{kind: &httpRequestKind}
+	resp := recordSet{kind: &httpResponseKind}
 	again := seenAgain(truth)
 	for i, r := range truth {
 		if again[i] {
 			continue
 		}
-		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: truthLabel(r, r["kind"]) + " seen " + r["seen"]}
+		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: truthLabel(r, r["kind"]) + " seen " + r["seen"], Raw: r}
 		if r["kind"] == "REQ" {
 			rec.Main = []string{r["method"], r["uri"], r["host"]}
 			rec.More = []string{httpVersion(r["version"]), r["user_agent"], r["referer"], r["content_type"]}
@@ -81,13 +81,13 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		}
 		if t.Get(i, "request_ts") != "" {
 			req.ours = append(req.ours, Record{
-				Group: ourPair(t, i), Time: t.Int(i, "request_ts"), Label: ourLabel(t, i, "REQ"),
+				Group: ourPair(t, i), Time: t.Int(i, "request_ts"), Label: ourLabel(t, i, "REQ"), Row: i,
 				Main: []string{t.Get(i, "method"), t.Get(i, "target"), t.Get(i, "host")},
 				More: t.more(i, httpRequestKind.More),
 			})
 		}
 		if t.Get(i, "response_ts") != "" {
-			rec := Record{Group: ourPair(t, i), Time: t.Int(i, "response_ts"), Label: ourLabel(t, i, "RESP")}
+			rec := Record{Group: ourPair(t, i), Time: t.Int(i, "response_ts"), Label: ourLabel(t, i, "RESP"), Row: i}
 			for _, code := range list(t.Get(i, "informational")) {
 				inf := rec
 				inf.Main = []string{code}

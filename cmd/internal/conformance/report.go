@@ -3,25 +3,60 @@ package conformance
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 	"text/tabwriter"
 )
 
-// Minimum is the share of equal rows, in percent, that each table must reach.
-type Minimum map[string]float64
+// Goal is the least share of rows, in percent, that must be equal on a line of
+// the report, in one column of it where Column is not empty, or in each where it
+// is "*". Rows that a class of accepted differences covers are left aside.
+type Goal struct {
+	Line, Column string
+	Percent      float64
+}
 
-// Failed returns the tables whose share of equal rows is below the minimum,
-// and what else makes a run fail.
-func (r *Result) Failed(min Minimum) []string {
+// MaxClass is the greatest share of a line's rows, in percent, that one class of
+// accepted differences may touch: what is more is no exception.
+const MaxClass = 3
+
+// Failed returns the goals that are not reached, the classes that cover too
+// much, and what else makes a run fail.
+func (r *Result) Failed(goals []Goal) []string {
 	var failed []string
-	for _, t := range tables {
-		for i := range r.Lines {
-			l := &r.Lines[i]
-			if l.Table == t && !l.Apart {
-				if l.Percent() < min[t] {
-					failed = append(failed, fmt.Sprintf("%s: %.2f %% of the rows are equal, %.2f are asked for", t, l.Percent(), min[t]))
+	for _, g := range goals {
+		i := slices.IndexFunc(r.Lines, func(l Line) bool { return l.Name == g.Line })
+		if i < 0 {
+			continue // the corpus has none
+		}
+		l := &r.Lines[i]
+		columns := []string{g.Column}
+		if g.Column == "*" {
+			columns = slices.Sorted(maps.Keys(l.Columns))
+		}
+		for _, c := range columns {
+			got, of := l.Cleared(), ""
+			if c != "" {
+				if _, ok := l.Columns[c]; !ok {
+					continue // nothing of it was compared
 				}
+				got, of = l.ColumnCleared(c), ", column "+c
+			}
+			if got < g.Percent {
+				failed = append(failed, fmt.Sprintf("%s%s: %.2f %% of the rows are equal, %.2f are asked for", g.Line, of, got, g.Percent))
+			}
+		}
+	}
+	for i := range r.Lines {
+		l := &r.Lines[i]
+		if l.Apart {
+			continue
+		}
+		for _, class := range slices.Sorted(maps.Keys(l.Classes)) {
+			if p := percent(l.Classes[class], l.Truth); p > MaxClass && l.Classes[class] > 1 {
+				failed = append(failed, fmt.Sprintf("%s: the accepted difference %q covers %.2f %% of the rows, more than %d", l.Name, class, p, MaxClass))
 			}
 		}
 	}
@@ -33,11 +68,14 @@ func (r *Result) Failed(min Minimum) []string {
 	return failed
 }
 
-const worstShown = 12
+const (
+	worstShown   = 12 // captures of a table
+	columnsShown = 12 // columns of a line
+)
 
 // Print writes the report for people. With differences, every row that is not
 // equal follows.
-func (r *Result) Print(w io.Writer, min Minimum, differences bool) error {
+func (r *Result) Print(w io.Writer, goals []Goal, differences bool) error {
 	b := &strings.Builder{}
 	total := 0
 	for _, n := range r.Captures {
@@ -52,34 +90,56 @@ func (r *Result) Print(w io.Writer, min Minimum, differences bool) error {
 	}
 	b.WriteByte('\n')
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "table\ttruth\tequal\tdiffer\tmissing\textra\tequal %\tminimum %\t")
+	fmt.Fprintln(tw, "table\ttruth\tequal\tdiffer\tmissing\textra\tequal %\taccepted\twithout them %\tgoal %\t")
 	for i := range r.Lines {
 		l := &r.Lines[i]
 		m := "-"
-		if !l.Apart {
-			m = fmt.Sprintf("%.2f", min[l.Table])
+		for _, g := range goals {
+			if g.Line == l.Name && g.Column == "" {
+				m = fmt.Sprintf("%.2f", g.Percent)
+			}
 		}
-		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%d\t%.2f\t%s\t\n", l.Name, l.Truth, l.Equal, l.Differ, l.Missing, l.Extra, l.Percent(), m)
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%d\t%.2f\t%d\t%.2f\t%s\t\n", l.Name, l.Truth, l.Equal, l.Differ, l.Missing, l.Extra, l.Percent(),
+			l.AcceptedDiffer+l.AcceptedMissing, l.Cleared(), m)
 	}
 	tw.Flush()
-	b.WriteString("\nrows that differ, by column (secondary columns decide nothing)\n")
+
+	b.WriteString("\nworst columns (of paired rows; * decides whether rows are equal; the share counts missing rows as unequal, and accepted ones not at all)\n")
+	tw = tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "table\tcolumn\tcompared\tequal\tdiffer\taccepted\twithout them %\t")
 	for i := range r.Lines {
 		l := &r.Lines[i]
-		if len(l.Columns)+len(l.More) == 0 {
-			continue
+		for n, c := range l.worstColumns() {
+			k := l.Columns[c]
+			if k.Differ == 0 || n == columnsShown {
+				break
+			}
+			name := c
+			if k.Main {
+				name = "*" + name
+			}
+			fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\t%d\t%.2f\t\n", l.Name, name, k.Compared, k.Compared-k.Differ, k.Differ, k.Accepted, l.ColumnCleared(c))
 		}
-		fmt.Fprintf(b, "  %s: %s; secondary: %s\n", l.Name, counts(l.Columns), counts(l.More))
 	}
-	for _, t := range tables {
+	tw.Flush()
+	b.WriteString("\ncolumns compared\n")
+	for i := range r.Lines {
+		l := &r.Lines[i]
+		fmt.Fprintf(b, "  %s: %s\n", l.Name, strings.Join(slices.Sorted(maps.Keys(l.Columns)), " "))
+	}
+	r.printClasses(b)
+
+	for _, t := range r.Tables {
 		if len(r.Worst[t]) == 0 {
 			continue
 		}
-		fmt.Fprintf(b, "\n%s: captures with most rows that are not equal (%d in all)\n", t, len(r.Worst[t]))
+		fmt.Fprintf(b, "\n%s: captures with most rows that want looking into (%d in all)\n", t, len(r.Worst[t]))
 		for i, c := range r.Worst[t] {
 			if i == worstShown {
 				break
 			}
-			fmt.Fprintf(b, "  %-60s truth %d, differ %d, missing %d, extra %d\n", c.Capture, c.Truth, c.Differ, c.Missing, c.Extra)
+			fmt.Fprintf(b, "  %-60s truth %d, differ %d, missing %d, extra %d, accepted %d\n", c.Capture, c.Truth, c.Differ, c.Missing, c.Extra,
+				c.AcceptedDiffer+c.AcceptedMissing)
 		}
 	}
 	list := func(title string, fs []Failure) {
@@ -93,9 +153,6 @@ func (r *Result) Print(w io.Writer, min Minimum, differences bool) error {
 	}
 	list("failures", r.Failures)
 	list("slower than 5 s", r.Slow)
-	if len(r.NoColumn) > 0 {
-		fmt.Fprintf(b, "\ncolumns not compared, since the table lacks them: %s\n", strings.Join(r.NoColumn, ", "))
-	}
 	fmt.Fprintf(b, "\ndamaged captures, read as far as they go: %d\n", len(r.Damaged))
 	if differences {
 		for _, d := range r.Damaged {
@@ -104,18 +161,51 @@ func (r *Result) Print(w io.Writer, min Minimum, differences bool) error {
 		b.WriteString("\nrows that are not equal\n")
 		for i := range r.Diffs {
 			d := &r.Diffs[i]
-			fmt.Fprintf(b, "%s\t%s\t%s\t%s", d.Capture, d.Table, d.What, d.Row)
+			fmt.Fprintf(b, "%s\t%s\t%s\t%s%s", d.Capture, d.Table, d.What, d.Row, classOf(d.Accepted))
 			for _, c := range d.Columns {
-				fmt.Fprintf(b, "\t%s: truth %q ours %q", c.Name, c.Truth, c.Ours)
+				fmt.Fprintf(b, "\t%s: truth %q ours %q%s", c.Name, c.Truth, c.Ours, classOf(c.Accepted))
 			}
 			b.WriteByte('\n')
 		}
 	}
-	for _, f := range r.Failed(min) {
+	for _, f := range r.Failed(goals) {
 		fmt.Fprintf(b, "FAIL %s\n", f)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func classOf(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " (accepted: " + name + ")"
+}
+
+func (r *Result) printClasses(b *strings.Builder) {
+	b.WriteString("\naccepted differences, rows of each class\n")
+	for i := range r.Lines {
+		l := &r.Lines[i]
+		for _, class := range slices.Sorted(maps.Keys(l.Classes)) {
+			fmt.Fprintf(b, "  %s: %s: %d rows, %.2f %%\n", l.Name, class, l.Classes[class], percent(l.Classes[class], l.Truth))
+		}
+		for _, class := range slices.Sorted(maps.Keys(l.ExtraClasses)) {
+			fmt.Fprintf(b, "  %s: %s: %d extra rows\n", l.Name, class, l.ExtraClasses[class])
+		}
+	}
+}
+
+// worstColumns returns the columns with differences, the most open ones first.
+func (t *Tally) worstColumns() []string {
+	names := slices.Sorted(maps.Keys(t.Columns))
+	sort.SliceStable(names, func(i, j int) bool {
+		a, b := t.Columns[names[i]], t.Columns[names[j]]
+		if x, y := a.Differ-a.Accepted, b.Differ-b.Accepted; x != y {
+			return x > y
+		}
+		return a.Differ > b.Differ
+	})
+	return names
 }
 
 func (r *Result) details(s Scope) string {
@@ -127,25 +217,4 @@ func (r *Result) details(s Scope) string {
 	}
 	sort.Strings(ds)
 	return strings.Join(ds, ", ")
-}
-
-// counts lists the columns, the greatest count first.
-func counts(m map[string]int) string {
-	if len(m) == 0 {
-		return "none"
-	}
-	var cs []string
-	for c := range m {
-		cs = append(cs, c)
-	}
-	sort.Slice(cs, func(i, j int) bool {
-		if m[cs[i]] != m[cs[j]] {
-			return m[cs[i]] > m[cs[j]]
-		}
-		return cs[i] < cs[j]
-	})
-	for i, c := range cs {
-		cs[i] = fmt.Sprintf("%s %d", c, m[c])
-	}
-	return strings.Join(cs, ", ")
 }

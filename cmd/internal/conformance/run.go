@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// Tables are the tables compared, in the order of the report.
-var tables = [...]string{"flows", "http", "tls", "dns"}
-
 // Conversion is what a Converter says of one capture.
 type Conversion struct {
 	Seconds float64  `json:"seconds"`
@@ -25,7 +22,7 @@ type Conversion struct {
 
 // Converter converts the capture at path into a dataset below out.
 type Converter interface {
-	Convert(ctx context.Context, path, out string) Conversion
+	Convert(ctx context.Context, path, out string, o Options) Conversion
 }
 
 // Result is what a run found.
@@ -33,6 +30,7 @@ type Result struct {
 	Captures map[Scope]int      `json:"captures"`
 	Outside  map[string]int     `json:"outside"` // scope and detail: captures
 	Refused  int                `json:"refused"` // compared, but the truth ends before the capture does
+	Tables   []string           `json:"tables"`  // of every peer
 	Lines    []Line             `json:"lines"`
 	Worst    map[string][]Worst `json:"worst"` // by table
 	Failures []Failure          `json:"failures"`
@@ -40,7 +38,6 @@ type Result struct {
 	Damaged  []Failure          `json:"damaged"` // files whose faults were met and survived
 	Seconds  float64            `json:"seconds"`
 	Diffs    []Difference       `json:"differences,omitempty"`
-	NoColumn []string           `json:"columns_not_compared,omitempty"`
 }
 
 // Line is the tally of one table, or of a part of it that is counted apart.
@@ -78,6 +75,9 @@ func Run(ctx context.Context, c *Corpus, converters []Converter) (*Result, error
 	defer os.RemoveAll(tmp)
 
 	res := &Result{Captures: map[Scope]int{}, Outside: map[string]int{}, Worst: map[string][]Worst{}}
+	for _, p := range c.peers {
+		res.Tables = append(res.Tables, p.tables()...)
+	}
 	found := make([]*comparison, len(c.Captures))
 	work := make(chan int)
 	var wg sync.WaitGroup
@@ -85,8 +85,7 @@ func Run(ctx context.Context, c *Corpus, converters []Converter) (*Result, error
 		wg.Go(func() {
 			for i := range work {
 				out := filepath.Join(tmp, fmt.Sprint(w))
-				found[i] = compareCapture(ctx, &c.Captures[i], c.Disputed[c.Captures[i].ID()], conv, out)
-				os.RemoveAll(out)
+				found[i] = c.compare(ctx, &c.Captures[i], conv, out)
 			}
 		})
 	}
@@ -114,48 +113,60 @@ func Run(ctx context.Context, c *Corpus, converters []Converter) (*Result, error
 	}
 	for t := range res.Worst {
 		sort.SliceStable(res.Worst[t], func(i, j int) bool {
-			a, b := &res.Worst[t][i], &res.Worst[t][j]
-			return a.Differ+a.Missing+a.Extra > b.Differ+b.Missing+b.Extra
+			return res.Worst[t][i].open() > res.Worst[t][j].open()
 		})
 	}
-	sort.SliceStable(res.Lines, func(i, j int) bool { return res.Lines[i].rank() < res.Lines[j].rank() })
-	sort.Strings(res.NoColumn)
+	sort.SliceStable(res.Lines, func(i, j int) bool {
+		a, b := &res.Lines[i], &res.Lines[j]
+		if x, y := slices.Index(res.Tables, a.Table), slices.Index(res.Tables, b.Table); x != y {
+			return x < y
+		}
+		if a.Apart != b.Apart {
+			return b.Apart
+		}
+		return a.Name < b.Name
+	})
 	res.Seconds = time.Since(start).Seconds()
 	return res, nil
 }
 
-func (l *Line) rank() string {
-	apart := "0"
-	if l.Apart {
-		apart = "1" + l.Name
+// open is how many rows want looking into.
+func (t *Tally) open() int {
+	extra := t.Extra
+	for _, n := range t.ExtraClasses {
+		extra -= n
 	}
-	return fmt.Sprint(slices.Index(tables[:], l.Table), apart)
+	return t.Differ + t.Missing - t.AcceptedDiffer - t.AcceptedMissing + extra
 }
 
 // comparison is what was found of one capture.
 type comparison struct {
-	conv     Conversion
-	errs     []string
-	lines    []Line
-	diffs    []Difference
-	noColumn []string
+	convs []Conversion
+	errs  []string
+	lines []Line
+	diffs []Difference
 }
 
 func (r *Result) take(id string, f *comparison) {
-	if f.conv.Crash != "" {
-		r.Failures = append(r.Failures, Failure{id, "crash: " + f.conv.Crash, f.conv.Seconds})
-	}
-	if f.conv.Error != "" {
-		r.Failures = append(r.Failures, Failure{id, "error: " + f.conv.Error, f.conv.Seconds})
+	for i := range f.convs {
+		conv := &f.convs[i]
+		if conv.Crash != "" {
+			r.Failures = append(r.Failures, Failure{id, "crash: " + conv.Crash, conv.Seconds})
+		}
+		if conv.Error != "" {
+			r.Failures = append(r.Failures, Failure{id, "error: " + conv.Error, conv.Seconds})
+		}
+		if conv.Seconds > SlowSeconds {
+			r.Slow = append(r.Slow, Failure{id, "slow", conv.Seconds})
+		}
 	}
 	for _, e := range f.errs {
-		r.Failures = append(r.Failures, Failure{id, "comparison: " + e, f.conv.Seconds})
+		r.Failures = append(r.Failures, Failure{id, "comparison: " + e, 0})
 	}
-	for _, d := range f.conv.Damaged {
-		r.Damaged = append(r.Damaged, Failure{id, d, f.conv.Seconds})
-	}
-	if f.conv.Seconds > SlowSeconds {
-		r.Slow = append(r.Slow, Failure{id, "slow", f.conv.Seconds})
+	if len(f.convs) > 0 { // a fault of the file is the same however it is converted
+		for _, d := range f.convs[0].Damaged {
+			r.Damaged = append(r.Damaged, Failure{id, d, f.convs[0].Seconds})
+		}
 	}
 	for _, l := range f.lines {
 		i := slices.IndexFunc(r.Lines, func(m Line) bool { return m.Name == l.Name })
@@ -164,94 +175,76 @@ func (r *Result) take(id string, f *comparison) {
 			r.Lines = append(r.Lines, Line{Name: l.Name, Table: l.Table, Apart: l.Apart})
 		}
 		r.Lines[i].add(&l.Tally)
-		if !l.Apart && l.Differ+l.Missing+l.Extra > 0 {
+		if !l.Apart && l.open() > 0 {
 			r.Worst[l.Table] = append(r.Worst[l.Table], Worst{id, l.Tally})
 		}
 	}
 	r.Diffs = append(r.Diffs, f.diffs...)
-	for _, n := range f.noColumn {
-		if !slices.Contains(r.NoColumn, n) {
-			r.NoColumn = append(r.NoColumn, n)
-		}
-	}
 }
 
-// compareCapture converts one capture alone and compares each table. Where the
-// conversion fails, the truth's rows count as missing.
-func compareCapture(ctx context.Context, k *Capture, disputed []string, conv Converter, out string) *comparison {
+// compare converts one capture alone, once for each way that a peer asks for,
+// and compares each table. Where the conversion fails, every row of the peers
+// counts as missing.
+func (c *Corpus) compare(ctx context.Context, k *Capture, conv Converter, out string) *comparison {
 	f := &comparison{}
-	f.conv = conv.Convert(ctx, k.Path, out)
-	var carriers map[string]bool
-	for _, table := range tables {
-		truth, err := k.Truth(table)
-		if err != nil {
-			f.errs = append(f.errs, err.Error())
-			continue
-		}
-		t := NewTable(nil, nil)
-		if f.conv.Crash == "" {
-			if u, err := ReadTable(out, table); err == nil {
-				t = u
-			} else if f.conv.Error == "" {
-				f.errs = append(f.errs, err.Error())
+	var views []view
+	for _, p := range c.peers {
+		views = append(views, p.views(k)...)
+	}
+	for len(views) > 0 {
+		o := views[0].options
+		answer := conv.Convert(ctx, k.Path, out, o)
+		f.convs = append(f.convs, answer)
+		d := &Dataset{dir: out}
+		if answer.Crash != "" || answer.Error != "" {
+			if _, err := os.Stat(out); err != nil || answer.Crash != "" {
+				d.dir = ""
 			}
 		}
-		var sets []recordSet
-		switch table {
-		case "flows":
-			var set recordSet
-			set.kind, set.name = &flowKind, "flows"
-			set.truth, carriers = truthFlows(truth)
-			set.ours, err = ourFlows(t, carriers)
-			sets = append(sets, set)
-		case "http":
-			sets, err = httpRecords(truth, t)
-		case "tls":
-			sets, err = tlsRecords(truth, t)
-		case "dns":
-			sets, err = dnsRecords(truth, t)
+		rest := views[:0:0]
+		for _, v := range views {
+			if v.options != o {
+				rest = append(rest, v)
+				continue
+			}
+			sets, err := v.records(d)
+			if err != nil && answer.Error == "" {
+				f.errs = append(f.errs, err.Error())
+			}
+			for _, set := range sets {
+				f.match(k, set, d)
+			}
 		}
-		if err != nil {
-			f.errs = append(f.errs, err.Error())
-		}
-		for _, set := range sets {
-			f.compare(k, table, set, slices.Contains(disputed, table))
-		}
+		os.RemoveAll(out)
+		views = rest
 	}
 	return f
 }
 
-// recordSet is what one comparison is made of. A table may have several: its
-// kinds of messages (kind.Name), and what is counted apart.
-type recordSet struct {
-	name        string
-	kind        *Kind
-	apart       bool
-	truth, ours []Record
-}
-
-func (f *comparison) compare(k *Capture, table string, set recordSet, disputed bool) {
+func (f *comparison) match(k *Capture, set recordSet, d *Dataset) {
 	if len(set.truth)+len(set.ours) == 0 {
 		return
 	}
-	tally, diffs := Match(set.kind, set.truth, set.ours)
-	if k.Refused { // the truth ends early: what we have beyond it says nothing
-		tally.Extra = 0
+	if set.name == "" {
+		set.name = set.table
+	}
+	tally, diffs := Match(set.kind, set.truth, set.ours, func(e *Evidence) string {
+		e.View = d
+		return accept(set.table, e)
+	})
+	if set.partial {
+		tally.Extra, tally.ExtraClasses = 0, nil
 		diffs = slices.DeleteFunc(diffs, func(d Difference) bool { return d.What == "extra" })
 	}
-	name, apart := set.name, set.apart
-	if disputed {
-		name, apart = table+" (disputed)", true
-	}
 	for i := range diffs {
-		diffs[i].Capture, diffs[i].Table = k.ID(), name
+		diffs[i].Capture, diffs[i].Table = k.ID(), set.name
 	}
 	f.diffs = append(f.diffs, diffs...)
 	for i := range f.lines {
-		if f.lines[i].Name == name {
+		if f.lines[i].Name == set.name {
 			f.lines[i].add(&tally)
 			return
 		}
 	}
-	f.lines = append(f.lines, Line{Name: name, Table: table, Apart: apart, Tally: tally})
+	f.lines = append(f.lines, Line{Name: set.name, Table: set.table, Apart: set.apart, Tally: tally})
 }

@@ -16,7 +16,7 @@ var (
 		More: []string{"alpn_offered"},
 		// Of a second client hello, after a retry, our row has no columns of its
 		// own: that it was there is what can be compared, and its name.
-		same: func(c int, _, o *Record) bool { return o.again && c > 0 },
+		Same: func(column, _, _ string, _, o *Record) bool { return o.again && column != "sni" },
 	}
 	serverHelloKind = Kind{Name: "server hello", Main: []string{"version", "cipher"}, More: []string{"cipher_name", "ja3s"}}
 	certificateKind = Kind{Name: "certificate", Main: []string{"cert_fingerprints"}}
@@ -54,7 +54,7 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		if s == nil {
 			return sets, fmt.Errorf("the truth has TLS over %q", r["layer"])
 		}
-		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: truthLabel(r, r["kind"])}
+		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: truthLabel(r, r["kind"]), Raw: r}
 		switch r["kind"] {
 		case "CH":
 			rec.Main = []string{r["sni"], unless(r["ja3"], Unknown), unless(r["ja4"], Unknown), r["hs_version"]}
@@ -92,7 +92,7 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		if s == nil {
 			return sets, fmt.Errorf("tls has transport %q", t.Get(i, "transport"))
 		}
-		rec := Record{Group: ourPair(t, i), Time: t.Int(i, "ts"), Label: ourLabel(t, i, "row")}
+		rec := Record{Group: ourPair(t, i), Time: t.Int(i, "ts"), Label: ourLabel(t, i, "row"), Row: i}
 		retry := t.Get(i, "hello_retry") == "true"
 		if v := t.Get(i, "client_version"); v != "" {
 			ch := rec

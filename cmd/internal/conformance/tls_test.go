@@ -91,7 +91,7 @@ func TestTLS(t *testing.T) {
 	row := good
 	row.Cipher, row.JA3S, row.ALPN = "TLS_AES_256_GCM_SHA384", "xx", nil
 	r := runCorpus(t, corpusOf(t, map[string]string{"tls": truth}, nil), &writer{write: func(t *testing.T, out string) { writeRows(t, out, "tls", row) }})
-	if got := fmt.Sprint(r.Lines[0].More); got != "map[alpn_offered:1 cipher_name:1 ja3s:1]" {
+	if got := fmt.Sprint(differing(&r.Lines[0].Tally, false)); got != "map[alpn_offered:1 cipher_name:1 ja3s:1]" {
 		t.Errorf("secondary columns %s", got)
 	}
 }

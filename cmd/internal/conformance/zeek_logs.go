@@ -1,0 +1,348 @@
+package conformance
+
+import (
+	"strconv"
+	"strings"
+)
+
+var zeekHTTPKind = Kind{
+	Name: "http",
+	Main: []string{"method", "host", "uri", "status_code", "trans_depth", "user_agent", "request_body_len", "response_body_len"},
+	More: []string{"originator", "referrer", "version", "origin", "status_msg", "info_code", "username"},
+	Same: sameHTTPColumn,
+}
+
+// sameHTTPColumn allows for what Zeek does to values: it decodes %XX of a
+// target, takes the port from a host, and counts a body that is not there as 0.
+func sameHTTPColumn(column, t, o string, _, _ *Record) bool {
+	switch column {
+	case "uri":
+		return percentDecoded(o) == percentDecoded(t)
+	case "host":
+		host, _, _ := strings.Cut(o, ":")
+		return host == t
+	case "request_body_len", "response_body_len":
+		return t == "0" && o == ""
+	}
+	return canonicalText(t) == canonicalText(o)
+}
+
+// canonicalText puts U+FFFD for what is not UTF-8: all that our tables have.
+func canonicalText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+func percentDecoded(s string) string {
+	var b []byte
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b = append(b, byte(n))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return canonicalText(string(b))
+}
+
+func zeekHTTP(l *zeekLog, t *Table) recordSet {
+	set := recordSet{kind: &zeekHTTPKind}
+	for _, r := range l.rows {
+		group, orig := r.group()
+		x := func(c string) string { return zeekText(r.get(c)) }
+		set.truth = append(set.truth, Record{
+			Group: group, Label: r.label("http"), Raw: r,
+			Main: []string{x("method"), x("host"), x("uri"), x("status_code"), x("trans_depth"), x("user_agent"), x("request_body_len"), x("response_body_len")},
+			More: []string{orig, x("referrer"), x("version"), x("origin"), x("status_msg"), x("info_code"), x("username")},
+		})
+	}
+	for i := range t.Len() {
+		group, orig := l.ourGroup(t, i)
+		version := t.Get(i, "version")
+		if version == "" {
+			version = t.Get(i, "response_version")
+		}
+		info := list(t.Get(i, "informational"))
+		last := ""
+		if len(info) > 0 {
+			last = info[len(info)-1]
+		}
+		set.ours = append(set.ours, Record{
+			Group: group, Label: ourLabel(t, i, "http"), Row: i, Time: t.Int(i, "ts"),
+			Main: []string{t.Get(i, "method"), t.Get(i, "host"), t.Get(i, "target"), t.Get(i, "status"), t.Get(i, "trans_depth"), t.Get(i, "user_agent"),
+				t.Get(i, "request_body_bytes"), t.Get(i, "response_body_bytes")},
+			More: []string{orig, t.Get(i, "referer"), version, t.Get(i, "origin"), t.Get(i, "reason"), last, t.Get(i, "username")},
+		})
+	}
+	return set
+}
+
+var zeekSSLKind = Kind{
+	Name: "ssl",
+	Main: []string{"version", "cipher", "server_name", "resumed", "established", "cert_chain_fps", "client_cert_chain_fps"},
+	More: []string{"originator", "curve", "next_protocol", "last_alert", "subject", "issuer", "sni_matches_cert"},
+	Same: func(column, t, o string, _, _ *Record) bool {
+		switch column {
+		case "established", "resumed":
+			return t == "false" && o == ""
+		case "last_alert":
+			return strings.Contains(" "+o+" ", " "+t+" ") || t == "" && o == " "
+		}
+		return false
+	},
+}
+
+// zeekVersion is our name of a version.
+func zeekVersion(s string) string {
+	for _, p := range []string{"TLSv", "DTLSv"} {
+		if v, ok := strings.CutPrefix(s, p); ok && len(v) >= 2 && v[1] != '.' {
+			return p + v[:1] + "." + v[1:]
+		}
+	}
+	return s
+}
+
+func zeekSSL(l *zeekLog, t *Table) recordSet {
+	set := recordSet{kind: &zeekSSLKind}
+	for _, r := range l.rows {
+		group, orig := r.group()
+		fps := func(c string) string {
+			v := r.get(c)
+			if v == Unknown {
+				return v
+			}
+			return strings.ReplaceAll(v, ",", " ")
+		}
+		set.truth = append(set.truth, Record{
+			Group: group, Label: r.label("ssl"), Raw: r,
+			Main: []string{zeekVersion(r.get("version")), r.get("cipher"), zeekText(r.get("server_name")), zeekBool(r.get("resumed")), zeekBool(r.get("established")),
+				fps("cert_chain_fps"), fps("client_cert_chain_fps")},
+			More: []string{orig, r.get("curve"), zeekText(r.get("next_protocol")), r.get("last_alert"), dnText(r.get("subject")), dnText(r.get("issuer")),
+				zeekBool(r.get("sni_matches_cert"))},
+		})
+	}
+	for i := range t.Len() {
+		group, orig := l.ourGroup(t, i)
+		fps := func(c string) string { return strings.ReplaceAll(t.Get(i, c), "\x1f", " ") }
+		set.ours = append(set.ours, Record{
+			Group: group, Label: ourLabel(t, i, "tls"), Row: i, Time: t.Int(i, "ts"),
+			Main: []string{t.Get(i, "version"), t.Get(i, "cipher"), t.Get(i, "sni"), t.Get(i, "resumed"), t.Get(i, "established"), fps("cert_fingerprints"),
+				fps("client_cert_fingerprints")},
+			More: []string{orig, t.Get(i, "selected_group"), t.Get(i, "alpn"), t.Get(i, "client_alert") + " " + t.Get(i, "server_alert"), dnText(t.Get(i, "subject")),
+				dnText(t.Get(i, "issuer")), t.Get(i, "sni_matches_cert")},
+		})
+	}
+	return set
+}
+
+var zeekQUICKind = Kind{
+	Name: "quic",
+	Main: []string{"version", "client_initial_dcid", "client_scid", "server_scid", "server_name", "client_protocol"},
+	More: []string{"originator"},
+}
+
+func zeekQUIC(l *zeekLog, t *Table) recordSet {
+	set := recordSet{kind: &zeekQUICKind}
+	for _, r := range l.rows {
+		group, orig := r.group()
+		set.truth = append(set.truth, Record{
+			Group: group, Label: r.label("quic"), Raw: r,
+			Main: []string{r.get("version"), r.get("client_initial_dcid"), r.get("client_scid"), r.get("server_scid"), zeekText(r.get("server_name")),
+				zeekText(r.get("client_protocol"))},
+			More: []string{orig},
+		})
+	}
+	for i := range t.Len() {
+		if t.Get(i, "transport") != "quic" {
+			continue
+		}
+		group, orig := l.ourGroup(t, i)
+		first, _, _ := strings.Cut(t.Get(i, "alpn_offered"), "\x1f")
+		set.ours = append(set.ours, Record{
+			Group: group, Label: ourLabel(t, i, "quic"), Row: i, Time: t.Int(i, "ts"),
+			Main: []string{t.Get(i, "quic_version"), t.Get(i, "dcid"), t.Get(i, "scid"), t.Get(i, "server_scid"), t.Get(i, "sni"), first},
+			More: []string{orig},
+		})
+	}
+	return set
+}
+
+var zeekX509Kind = Kind{
+	Name: "x509",
+	Main: []string{"version", "serial", "subject", "issuer", "not_valid_before", "not_valid_after", "key_type", "key_length", "san_dns", "san_uri", "san_email", "san_ip"},
+	More: []string{"sig_alg", "curve", "ca", "path_len"},
+}
+
+// dnText is a name without what two writers of RFC 4514 may do apart.
+func dnText(s string) string { return s }
+
+func zeekX509(l *zeekLog, t *Table) recordSet {
+	set := recordSet{kind: &zeekX509Kind}
+	for _, r := range l.rows {
+		x := func(c string) string { return zeekText(r.get(c)) }
+		seconds := func(c string) string {
+			v := r.get(c)
+			if v == Unknown || v == "" {
+				return v
+			}
+			return strconv.FormatInt(nanoseconds(v), 10)
+		}
+		names := func(c string) string {
+			if r.get(c) == Unknown {
+				return Unknown
+			}
+			return strings.Join(zeekList(r[c]), " ")
+		}
+		set.truth = append(set.truth, Record{
+			Group: r["fingerprint"], Label: "x509 " + r["fingerprint"], Raw: r,
+			Main: []string{x("certificate.version"), strings.ToLower(x("certificate.serial")), dnText(x("certificate.subject")), dnText(x("certificate.issuer")),
+				seconds("certificate.not_valid_before"), seconds("certificate.not_valid_after"), x("certificate.key_type"), x("certificate.key_length"),
+				names("san.dns"), names("san.uri"), names("san.email"), names("san.ip")},
+			More: []string{x("certificate.sig_alg"), x("certificate.curve"), zeekBool(x("basic_constraints.ca")), x("basic_constraints.path_len")},
+		})
+	}
+	for i := range t.Len() {
+		names := func(c string) string { return strings.Join(list(t.Get(i, c)), " ") }
+		fp := t.Get(i, "fingerprint_sha256")
+		set.ours = append(set.ours, Record{
+			Group: fp, Label: "certificate " + fp, Row: i, Time: t.Int(i, "first_seen"),
+			Main: []string{t.Get(i, "version"), strings.ToLower(t.Get(i, "serial")), dnText(t.Get(i, "subject")), dnText(t.Get(i, "issuer")), t.Get(i, "not_before"),
+				t.Get(i, "not_after"), t.Get(i, "key_type"), t.Get(i, "key_bits"), names("san_dns"), names("san_uri"), names("san_email"), names("san_ip")},
+			More: []string{t.Get(i, "signature_algorithm"), t.Get(i, "key_curve"), t.Get(i, "is_ca"), t.Get(i, "path_len")},
+		})
+	}
+	return set
+}
+
+var zeekDNSKind = Kind{
+	Name: "dns",
+	Main: []string{"trans_id", "query", "qtype", "rcode", "aa", "tc", "rd", "ra", "answers", "ttls"},
+	More: []string{"originator", "proto", "qclass", "opcode", "rtt_us"},
+	Same: func(column, t, o string, _, _ *Record) bool {
+		switch column {
+		case "rtt_us":
+			return closeTo(t, o, 2)
+		case "aa", "tc", "rd", "ra":
+			return t == "false" && o == ""
+		}
+		return false
+	},
+}
+
+func zeekDNS(l *zeekLog, t *Table) recordSet {
+	set := recordSet{kind: &zeekDNSKind}
+	for _, r := range l.rows {
+		group, orig := r.group()
+		ttls := r.get("TTLs")
+		if ttls != Unknown {
+			var s []string
+			for _, v := range zeekList(ttls) {
+				s = append(s, strconv.FormatInt(nanoseconds(v)/1e9, 10))
+			}
+			ttls = strings.Join(s, " ")
+		}
+		answers := r.get("answers")
+		if answers != Unknown {
+			answers = canonicalText(strings.ToLower(strings.Join(zeekList(answers), " | ")))
+		}
+		set.truth = append(set.truth, Record{
+			Group: group, Label: r.label("dns"), Raw: r,
+			Main: []string{r.get("trans_id"), zeekDNSName(r.get("query")), r.get("qtype"), r.get("rcode"), zeekBool(r.get("AA")), zeekBool(r.get("TC")), zeekBool(r.get("RD")),
+				zeekBool(r.get("RA")), answers, ttls},
+			More: []string{orig, r.get("proto"), r.get("qclass"), r.get("opcode"), microseconds(r.get("rtt"))},
+		})
+	}
+	for i := range t.Len() {
+		group, orig := l.ourGroup(t, i)
+		set.ours = append(set.ours, Record{
+			Group: group, Label: ourLabel(t, i, "dns"), Row: i, Time: t.Int(i, "ts"),
+			Main: []string{t.Get(i, "id"), ourDNSName(t.Get(i, "qname")), dnsTypeNumber(t.Get(i, "qtype")), rcodeOrNone(t.Get(i, "rcode")), t.Get(i, "aa"), t.Get(i, "tc"),
+				t.Get(i, "rd"), t.Get(i, "ra"), zeekAnswers(t, i), strings.Join(list(t.Get(i, "answers.ttl")), " ")},
+			More: []string{orig, t.Get(i, "transport"), classNumber(t.Get(i, "qclass")), Unknown, nanosToMicros(t.Get(i, "rtt_ns"))},
+		})
+	}
+	return set
+}
+
+func rcodeOrNone(s string) string {
+	if s == "" {
+		return ""
+	}
+	return dnsRcodeNumber(s)
+}
+
+func zeekDNSName(s string) string {
+	if s == Unknown {
+		return s
+	}
+	return canonicalName([]byte(zeekText(s)))
+}
+
+func classNumber(s string) string {
+	switch s {
+	case "IN":
+		return "1"
+	case "CH":
+		return "3"
+	case "HS":
+		return "4"
+	case "NONE":
+		return "254"
+	case "ANY":
+		return "255"
+	}
+	return strings.TrimPrefix(s, "CLASS")
+}
+
+// zeekAnswers writes our answers as Zeek does, where the type is one whose form
+// is the data itself.
+func zeekAnswers(t *Table, i int) string {
+	types, data := list(t.Get(i, "answers.type")), list(t.Get(i, "answers.data"))
+	var s []string
+	for k := range min(len(types), len(data)) {
+		d := data[k]
+		switch types[k] {
+		case "A", "AAAA":
+		case "CNAME", "NS", "PTR", "DNAME":
+			d = ourDNSName(d)
+		case "MX":
+			_, d, _ = strings.Cut(d, " ")
+			d = ourDNSName(d)
+		case "TXT", "SPF":
+			d = types[k]
+			for _, part := range presentationStrings(data[k]) {
+				d += " " + strconv.Itoa(len(part)) + " " + part
+			}
+		}
+		s = append(s, d)
+	}
+	return canonicalText(strings.ToLower(strings.Join(s, " | ")))
+}
+
+// presentationStrings reads the quoted strings of a TXT record.
+func presentationStrings(s string) []string {
+	var parts []string
+	var b []byte
+	in := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			if in {
+				parts = append(parts, string(b))
+				b = b[:0]
+			}
+			in = !in
+		case s[i] == '\\' && i+1 < len(s):
+			i++
+			if n, err := strconv.ParseUint(s[i:min(i+3, len(s))], 10, 8); err == nil && i+3 <= len(s) {
+				b = append(b, byte(n))
+				i += 2
+			} else {
+				b = append(b, s[i])
+			}
+		case in:
+			b = append(b, s[i])
+		}
+	}
+	return parts
+}
