@@ -22,7 +22,9 @@ type Flow struct {
 	Encap            uint32 // consumer's reference to the first packet's encapsulation; 0: none
 
 	First, Last Stamp // first and last packet in capture order
-	LastTime    int64 // latest packet time, which is Last.Time unless packets are out of order
+	FirstTime   int64 // earliest packet time, which is First.Time unless packets are out of order
+	LastTime    int64 // latest packet time, likewise
+	FirstSide   Side  // that sent the first packet in capture order
 
 	Sides [2]SideStats
 
@@ -47,15 +49,21 @@ type SideStats struct {
 
 	SizeMin, SizeMax uint32 // IP bytes of a packet
 	SizeSumSquares   float64
-	FirstTime        int64 // of this side's first and latest packet
+	FirstTime        int64 // earliest and latest packet time of this side
 	LastTime         int64
-	IATMin, IATMax   int64   // nanoseconds between packets of this side in capture order; valid from the second packet on
-	IATSumSquares    float64 // the sum is LastTime - FirstTime
+	IATMin, IATMax   int64 // nanoseconds between packets of this side in capture order; valid from the second packet on
+	IATSumSquares    float64
+	prevTime         int64 // of this side's latest packet in capture order
 
 	TTLMin, TTLMax uint8
 	TOS            uint8  // of the side's first packet; DSCP is its upper six bits
 	Fragments      uint64 // IP fragments that this side's datagrams were put together from
 	BadChecksums   uint64 // transport checksums; IPv4 header checksums too
+	Offloaded      uint64 // packets with a checksum that was left to the network card
+
+	Duplicates            uint64 // packets that were captured before: see duplicate.go
+	DuplicateBytes        uint64 // their IP bytes
+	DuplicatePayloadBytes uint64
 }
 
 // TCP is what is known of a TCP flow beyond what Flow has for all protocols. It is
@@ -87,6 +95,8 @@ type TCPStats struct {
 	Gaps              uint64 // runs of bytes that were never captured
 	GapBytes          uint64
 	OverlapMismatches uint64 // segments whose overlap with held bytes differs from them
+
+	copied uint64 // duplicates that would have counted as Retransmits
 }
 
 // TCPOptions says which options a side's SYN carried.

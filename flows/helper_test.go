@@ -65,7 +65,7 @@ func (s *sim) send(side Side, flags int, seq, ack uint32, payload string) {
 	s.n++
 	s.now += 1000
 	p := Packet{Time: s.now, Pos: NewPosition(1, s.n), Src: addr(1), Dst: addr(2), SrcPort: 1000, DstPort: 80,
-		Proto: ProtoTCP, TTL: 64, Flags: HasPorts, Seq: seq, Ack: ack, Window: 1000}
+		Proto: ProtoTCP, TTL: 64, Flags: HasPorts, Seq: seq, Ack: ack, Window: 1000, ID: uint16(s.n)}
 	if side == Responder {
 		p.Src, p.Dst, p.SrcPort, p.DstPort = p.Dst, p.Src, p.DstPort, p.SrcPort
 	}

@@ -26,7 +26,7 @@ type Packet struct {
 	TCPFlags uint16 // TCP: the low 12 bits of bytes 12-13 (RFC 9293 section 3.1), AE CWR ECE URG ACK PSH RST SYN FIN
 	Seq, Ack uint32 // TCP
 	Window   uint16 // TCP, as on the wire (unscaled)
-	_        uint16
+	Checksum uint16 // TCP, UDP, ICMP, as on the wire
 
 	WireLen uint32 // length of the frame on the wire, all headers
 	IPLen   uint32 // length of the IP datagram by its own header, that header included
@@ -45,24 +45,26 @@ type Packet struct {
 	ICMPCode        uint8
 	Quote           uint64 // ICMP error: QuoteHash of the quoted packet; otherwise 0
 	Encap           uint32 // 1 + index into the batch's encapsulations; 0: none
-	_               uint32
+	ID              uint16 // identification of the IPv4 datagram; 0 for IPv6
+	_               uint16
 }
 
 // PacketFlags are facts of one packet.
 type PacketFlags uint16
 
 const (
-	IPv6          PacketFlags = 1 << iota // addresses are IPv6
-	HasEthernet                           // there are MAC addresses at Link, laid out as MACs says
-	HasVLAN                               // VLAN is set
-	HasInnerVLAN                          // InnerVLAN is set
-	HasPorts                              // SrcPort and DstPort are transport ports
-	BadIPChecksum                         // the IPv4 header checksum is wrong
-	BadChecksum                           // the transport checksum is wrong (whole datagram captured, not offloaded as 0)
-	ICMPError                             // an ICMP error that quotes a packet: Quote* are of that packet
-	QuoteReversed                         // ICMP error: the quoted packet's source sorts after its destination
-	PayloadCut                            // PayloadCaptured < PayloadLen
-	InOverflow                            // offsets point into the batch's overflow (put-together fragments), not its block
+	IPv6            PacketFlags = 1 << iota // addresses are IPv6
+	HasEthernet                             // there are MAC addresses at Link, laid out as MACs says
+	HasVLAN                                 // VLAN is set
+	HasInnerVLAN                            // InnerVLAN is set
+	HasPorts                                // SrcPort and DstPort are transport ports
+	BadIPChecksum                           // the IPv4 header checksum is wrong
+	BadChecksum                             // the transport checksum is wrong (whole datagram captured, not offloaded as 0)
+	ICMPError                               // an ICMP error that quotes a packet: Quote* are of that packet
+	QuoteReversed                           // ICMP error: the quoted packet's source sorts after its destination
+	PayloadCut                              // PayloadCaptured < PayloadLen
+	InOverflow                              // offsets point into the batch's overflow (put-together fragments), not its block
+	ChecksumOffload                         // a checksum was left to the network card: it is not computed yet, and neither right nor wrong
 )
 
 // MACs says where at Packet.Link the MAC addresses of a packet's hosts are.

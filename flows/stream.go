@@ -64,7 +64,9 @@ func (t *Tracker) bytes(f *Flow, x *TCP, side Side, at Stamp, seq, n uint32, dat
 		return
 	}
 	if d > maxAhead || d < -maxAhead {
-		stats.OutOfOrder++
+		if !t.copied {
+			stats.OutOfOrder++
+		}
 		if peer := &x.streams[side.Other()]; d > 0 && peer.hasAck && int32(peer.ack-seq) >= 0 {
 			t.giveUp(f, x, side, at, seq) // that much was lost: the peer is already there
 			t.bytes(f, x, side, at, seq, n, data)
@@ -73,16 +75,17 @@ func (t *Tracker) bytes(f *Flow, x *TCP, side Side, at Stamp, seq, n uint32, dat
 	}
 	if d < 0 { // bytes from before next
 		old := min(uint32(-d), n)
-		stats.RetransmitBytes += uint64(old)
+		if !t.copied {
+			stats.RetransmitBytes += uint64(old)
+		}
 		if old == n {
-			stats.Retransmits++
-			f.hist(side, 't', stats.Retransmits)
+			t.again(f, side, stats)
 			return
 		}
 		seq, n = seq+old, n-old
 		data = data[min(int(old), len(data)):]
 		d = 0
-	} else {
+	} else if !t.copied {
 		stats.OutOfOrder++ // beyond a hole, or what fills one
 	}
 	if d == 0 && st.heldRef == 0 {
@@ -91,9 +94,19 @@ func (t *Tracker) bytes(f *Flow, x *TCP, side Side, at Stamp, seq, n uint32, dat
 		return
 	}
 	if !t.hold(f, x, side, at, seq, n, data) {
-		stats.Retransmits++
-		f.hist(side, 't', stats.Retransmits)
+		t.again(f, side, stats)
 	}
+}
+
+// again counts a segment that carried only bytes already seen. To Zeek's letters a
+// duplicate is a retransmission too.
+func (t *Tracker) again(f *Flow, side Side, stats *TCPStats) {
+	if t.copied {
+		stats.copied++
+	} else {
+		stats.Retransmits++
+	}
+	f.hist(side, 't', stats.Retransmits+stats.copied)
 }
 
 // deliver hands n bytes, of which data was captured, to the consumer. next is
@@ -136,7 +149,9 @@ func (t *Tracker) hold(f *Flow, x *TCP, side Side, at Stamp, seq, n uint32, data
 			if int32(h.seq-seq) <= 0 { // the beginning is held already
 				off := seq - h.seq
 				k := min(h.n-off, end-seq)
-				stats.RetransmitBytes += uint64(k)
+				if !t.copied {
+					stats.RetransmitBytes += uint64(k)
+				}
 				if a, b := cut(h.buf, off, k), cut(data, 0, k); !bytes.Equal(a[:min(len(a), len(b))], b[:min(len(a), len(b))]) {
 					differs = true
 				}

@@ -21,6 +21,13 @@ type Config struct {
 	MaxHeldPerSide  int // bytes of one side held for reassembly; default 1 MiB
 	MaxHeld         int // bytes held in all; default 64 MiB
 	MaxHeldSegments int // segments of one side held; default 1024
+
+	// Dedup leaves out packets that were captured before: they count as Duplicates and nowhere else.
+	Dedup bool
+	// What to keep of a flow's beginning, for a ShapeConsumer. Zero: nothing, which costs nothing.
+	Packets      int  // so many packets' sizes and times, at most 255
+	PayloadBytes int  // so many bytes of each side's payload, at most 65535
+	Entropy      bool // entropy of each side's payload
 }
 
 const (
@@ -96,6 +103,7 @@ type Stats struct {
 	Flows         uint64 // started
 	Evicted       uint64 // ended because MaxFlows were live
 	HeldLimitHits uint64 // times a hole was given up because a bound on held bytes or segments was reached
+	Duplicates    uint64 // packets that were captured before
 	PeakLive      int
 	PeakHeld      int
 }
@@ -122,6 +130,8 @@ type Tracker struct {
 	tcps     tcpSlab
 	wheel    wheel
 	pool     segmentPool
+	shapes   *shapes // nil: nothing is kept
+	copied   bool    // the packet at hand is a duplicate
 	Stats    Stats
 }
 
@@ -129,6 +139,7 @@ type Tracker struct {
 func NewTracker(cfg Config, c Consumer) *Tracker {
 	t := &Tracker{cfg: cfg.WithDefaults(), consumer: c}
 	t.packets, _ = c.(PacketConsumer)
+	t.shapes = newShapes(&t.cfg, c)
 	t.shortest = min(t.cfg.TCPIdle, t.cfg.UDPIdle, t.cfg.ICMPIdle, t.cfg.OtherIdle, t.cfg.Attempt, t.cfg.CloseLinger, t.cfg.Active)
 	t.table.slots = make([]slot, minTable)
 	t.table.secret = maphash.Bytes(maphash.MakeSeed(), nil)
@@ -144,6 +155,8 @@ type private struct {
 	ignore     bool      // the consumer wants no more bytes
 	noted      [2]uint32 // history letters by side, bit 0 is 'a'
 	tcp        uint32    // reference of its TCP
+	shape      uint32    // reference of its Shape; 0: none
+	recent     [2]recent // by side
 }
 
 // Ignore says that the consumer wants no more of the flow's bytes: the tracker
@@ -155,7 +168,13 @@ func (f *Flow) Ignore() { f.ignore = true }
 func (t *Tracker) Add(p *Packet, data []byte) {
 	f, side := t.find(p)
 	var before started // the flow of this tuple that p ended
-	if f != nil {
+	t.copied = f != nil && f.duplicate(side, p)
+	if t.copied {
+		t.countCopy(f, side, p)
+		if t.cfg.Dedup {
+			return
+		}
+	} else if f != nil {
 		if reason := t.endsBefore(f, side, p); reason != EndNone {
 			before = started{true, f.First.Time, f.tie}
 			t.Finish(f, reason)
@@ -165,6 +184,7 @@ func (t *Tracker) Add(p *Packet, data []byte) {
 	if f == nil {
 		f, side = t.start(p, data)
 		f.tie = t.tie(f, before)
+		f.duplicate(side, p)
 		t.consumer.Started(f, p)
 	}
 	t.count(f, side, p)
@@ -179,6 +199,9 @@ func (t *Tracker) Add(p *Packet, data []byte) {
 	}
 	if p.Flags&ICMPError != 0 {
 		t.noteQuoted(p)
+	}
+	if t.shapes != nil {
+		t.shapes.add(t, f, side, p, data)
 	}
 	if t.packets != nil {
 		t.packets.Packet(f, side, p, data)
@@ -313,7 +336,7 @@ func (t *Tracker) start(p *Packet, data []byte) (*Flow, Side) {
 	f, ref := t.slab.alloc()
 	f.ref, f.live, f.hash = ref, true, p.Hash
 	f.First = Stamp{p.Time, p.Pos}
-	f.LastTime = math.MinInt64
+	f.FirstTime, f.LastTime = p.Time, p.Time
 	f.Proto, f.ICMPType, f.ICMPCode, f.Quote = p.Proto, p.ICMPType, p.ICMPCode, p.Quote
 	f.Flags = p.Flags & (IPv6 | HasPorts | HasEthernet | HasVLAN | HasInnerVLAN | ICMPError)
 	f.VLAN, f.InnerVLAN = p.VLAN, p.InnerVLAN
@@ -340,6 +363,7 @@ func (t *Tracker) start(p *Packet, data []byte) (*Flow, Side) {
 	} else {
 		f.Src, f.Dst, f.SrcPort, f.DstPort = p.Dst, p.Src, p.DstPort, p.SrcPort
 	}
+	f.FirstSide = side
 	t.table.insert(p.Hash, ref, &t.slab)
 	if !t.wheel.begun {
 		t.wheel.begun, t.wheel.now = true, floorSecond(p.Time)
@@ -383,15 +407,13 @@ func (t *Tracker) evictTail(ref uint32) {
 // count adds p to what f and its side count for every protocol.
 func (t *Tracker) count(f *Flow, side Side, p *Packet) {
 	f.Last = Stamp{p.Time, p.Pos}
-	if p.Time > f.LastTime {
-		f.LastTime = p.Time
-	}
+	f.FirstTime, f.LastTime = min(f.FirstTime, p.Time), max(f.LastTime, p.Time)
 	s := &f.Sides[side]
 	if s.Packets == 0 {
-		s.FirstTime, s.TTLMin, s.TTLMax, s.TOS = p.Time, p.TTL, p.TTL, p.TOS
+		s.FirstTime, s.LastTime, s.TTLMin, s.TTLMax, s.TOS = p.Time, p.Time, p.TTL, p.TTL, p.TOS
 		s.SizeMin, s.SizeMax = p.IPLen, p.IPLen
 	} else {
-		d := p.Time - s.LastTime
+		d := p.Time - s.prevTime
 		if s.Packets == 1 {
 			s.IATMin, s.IATMax = d, d
 		} else {
@@ -400,18 +422,33 @@ func (t *Tracker) count(f *Flow, side Side, p *Packet) {
 		s.IATSumSquares += float64(d) * float64(d)
 		s.TTLMin, s.TTLMax = min(s.TTLMin, p.TTL), max(s.TTLMax, p.TTL)
 		s.SizeMin, s.SizeMax = min(s.SizeMin, p.IPLen), max(s.SizeMax, p.IPLen)
+		s.FirstTime, s.LastTime = min(s.FirstTime, p.Time), max(s.LastTime, p.Time)
 	}
-	s.LastTime = p.Time
+	s.prevTime = p.Time
 	s.Packets++
 	s.Bytes += uint64(p.IPLen)
 	s.PayloadBytes += uint64(p.PayloadLen)
 	s.WireBytes += uint64(p.WireLen)
 	s.SizeSumSquares += float64(p.IPLen) * float64(p.IPLen)
 	s.Fragments += uint64(p.Fragments)
-	if p.Flags&(BadChecksum|BadIPChecksum) != 0 {
-		s.BadChecksums++
-		f.hist(side, 'c', s.BadChecksums)
+	if p.Flags&(BadChecksum|BadIPChecksum|ChecksumOffload) != 0 {
+		if p.Flags&ChecksumOffload != 0 {
+			s.Offloaded++
+		}
+		if p.Flags&(BadChecksum|BadIPChecksum) != 0 {
+			s.BadChecksums++
+			f.hist(side, 'c', s.BadChecksums)
+		}
 	}
+}
+
+// countCopy counts p, which is a duplicate.
+func (t *Tracker) countCopy(f *Flow, side Side, p *Packet) {
+	s := &f.Sides[side]
+	s.Duplicates++
+	s.DuplicateBytes += uint64(p.IPLen)
+	s.DuplicatePayloadBytes += uint64(p.PayloadLen)
+	t.Stats.Duplicates++
 }
 
 // hist appends a letter of Zeek's history: upper case for the initiator. With
@@ -458,12 +495,14 @@ func (t *Tracker) Finish(f *Flow, reason EndReason) {
 			f.End = r
 		}
 		f.State = x.connState()
+		t.tellShape(f)
 		t.consumer.Ended(f, x)
 		t.pool.releaseAll(&x.streams[0])
 		t.pool.releaseAll(&x.streams[1])
 		t.tcps.release(f.tcp)
 	} else {
 		f.State = f.connState()
+		t.tellShape(f)
 		t.consumer.Ended(f, nil)
 	}
 	f.live = false

@@ -20,8 +20,8 @@ func (d *Decoder) whole(buf []byte, wire int, p *flows.Packet) bool {
 // eight at a time; and because adding 0xffff changes nothing, an IPv4-mapped
 // address sums to what its last four bytes do.
 func (d *Decoder) verify(segment []byte, field uint16, p *flows.Packet) {
-	if field == 0 {
-		return // not computed
+	if field == 0 && p.Proto != flows.ProtoTCP {
+		return // not computed, which TCP does not allow
 	}
 	pseudo := sum(sum(0, p.Src[:]), p.Dst[:])
 	pseudo = add(pseudo, bits.ReverseBytes64(uint64(p.Proto)))
@@ -30,8 +30,9 @@ func (d *Decoder) verify(segment []byte, field uint16, p *flows.Packet) {
 		return
 	}
 	// A stack that leaves the checksum to the card writes the pseudo-header's
-	// sum; one that leaves it the segmentation too may leave the length out.
-	if w := bits.ReverseBytes16(field); w == fold(withLen) || w == fold(pseudo) {
+	// sum; one that leaves it the segmentation too may leave the length out. Some write nothing.
+	if w := bits.ReverseBytes16(field); w == fold(withLen) || w == fold(pseudo) || field == 0 {
+		p.Flags |= flows.ChecksumOffload
 		return
 	}
 	p.Flags |= flows.BadChecksum

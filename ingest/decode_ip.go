@@ -71,11 +71,16 @@ func (d *Decoder) ipv4(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	p.TOS, p.TTL, p.Proto = h[1], h[8], h[9]
 	putIPv4(&p.Src, binary.LittleEndian.Uint32(h[12:]))
 	putIPv4(&p.Dst, binary.LittleEndian.Uint32(h[16:]))
-	p.Flags &^= flows.IPv6 | flows.BadIPChecksum
+	p.Flags &^= flows.IPv6 | flows.BadIPChecksum | flows.ChecksumOffload
+	p.ID = binary.BigEndian.Uint16(h[4:])
 	if d.Checksums {
 		d.noSum = false
-		if fold(sum(0, buf[off:payload])) != 0xffff && binary.BigEndian.Uint16(h[10:]) != 0 {
-			p.Flags |= flows.BadIPChecksum
+		if fold(sum(0, buf[off:payload])) != 0xffff {
+			if binary.BigEndian.Uint16(h[10:]) != 0 {
+				p.Flags |= flows.BadIPChecksum
+			} else {
+				p.Flags |= flows.ChecksumOffload
+			}
 		}
 	}
 	if binary.BigEndian.Uint16(h[6:])&0x3fff != 0 { // more fragments, or an offset
@@ -117,7 +122,8 @@ func (d *Decoder) ipv6(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	p.IPLen = uint32(min(total, 1<<32-1))
 	p.TOS, p.TTL = h[0]<<4|h[1]>>4, h[7]
 	p.Src, p.Dst = flows.Addr(h[8:24]), flows.Addr(h[24:40])
-	p.Flags = p.Flags&^flows.BadIPChecksum | flows.IPv6
+	p.Flags = p.Flags&^(flows.BadIPChecksum|flows.ChecksumOffload) | flows.IPv6
+	p.ID = 0
 	d.noSum = false
 
 	off += 40

@@ -69,9 +69,9 @@ func (d *Decoder) tcp(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	}
 	p.Seq, p.Ack = binary.BigEndian.Uint32(h[4:]), binary.BigEndian.Uint32(h[8:])
 	p.TCPFlags = binary.BigEndian.Uint16(h[12:]) & 0x0fff
-	p.Window = binary.BigEndian.Uint16(h[14:])
+	p.Window, p.Checksum = binary.BigEndian.Uint16(h[14:]), binary.BigEndian.Uint16(h[16:])
 	if d.Checksums && d.whole(buf, wire, p) {
-		d.verify(buf[off:], binary.BigEndian.Uint16(h[16:]), p)
+		d.verify(buf[off:], p.Checksum, p)
 	}
 	return ports(buf, off, payload, wire, p)
 }
@@ -112,8 +112,9 @@ func (d *Decoder) udp(buf []byte, off, wire int, p *flows.Packet) Outcome {
 			return o
 		}
 	}
+	p.Checksum = binary.BigEndian.Uint16(h[6:])
 	if whole {
-		d.verify(buf[off:], binary.BigEndian.Uint16(h[6:]), p)
+		d.verify(buf[off:], p.Checksum, p)
 	}
 	return ports(buf, off, off+8, wire, p)
 }
@@ -127,11 +128,11 @@ func (d *Decoder) icmp(buf []byte, off, wire int, v6 bool, p *flows.Packet) Outc
 	b := buf[off:]
 	p.ICMPType, p.ICMPCode = b[0], b[1]
 	p.SrcPort, p.DstPort, _ = flows.ICMPPorts(v6, b[0], b[1])
+	p.Checksum = binary.BigEndian.Uint16(b[2:])
 	if d.Checksums && d.whole(buf, wire, p) {
-		field := binary.BigEndian.Uint16(b[2:])
 		if v6 {
-			d.verify(b, field, p)
-		} else if fold(sum(0, b)) != 0xffff && field != 0 {
+			d.verify(b, p.Checksum, p)
+		} else if fold(sum(0, b)) != 0xffff && p.Checksum != 0 {
 			p.Flags |= flows.BadChecksum
 		}
 	}

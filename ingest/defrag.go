@@ -257,7 +257,7 @@ func (f *Defragmenter) insert(b *Batch, p *flows.Packet, settle func(flows.Posit
 	}
 	a.fragments++
 	a.wire += p.WireLen
-	a.flags |= p.Flags & flows.BadIPChecksum
+	a.flags |= p.Flags & (flows.BadIPChecksum | flows.ChecksumOffload)
 	if direct {
 		a.positions = append(a.positions, p.Pos)
 	}

@@ -79,6 +79,7 @@ type Capture struct {
 
 	// Beside the outcomes.
 	BadChecksums uint64 // packets with a wrong IPv4 or transport checksum; 0 unless Config.Checksums
+	Offloaded    uint64 // packets with a checksum that was left to the network card, likewise
 	LimitsHit    uint64 // times that a bound of Config made something be given up
 	LinkErrors   uint64 // packets whose record says that they were received with an error
 
@@ -118,6 +119,7 @@ const (
 type counts struct {
 	outcomes     [NumOutcomes]uint64
 	badChecksums uint64
+	offloaded    uint64
 	limitsHit    uint64
 }
 
@@ -126,6 +128,7 @@ func (c *counts) add(n *counts) {
 		c.outcomes[o] += v
 	}
 	c.badChecksums += n.badChecksums
+	c.offloaded += n.offloaded
 	c.limitsHit += n.limitsHit
 }
 
@@ -135,6 +138,7 @@ func (c *Capture) add(n *counts) {
 		*c.outcome(Outcome(o)) += v
 	}
 	c.BadChecksums += n.badChecksums
+	c.Offloaded += n.offloaded
 	c.LimitsHit += n.limitsHit
 }
 

@@ -252,6 +252,9 @@ func (r *run) decode(d *Decoder, b *Batch) {
 		if p.Flags&(flows.BadIPChecksum|flows.BadChecksum) != 0 {
 			c.badChecksums++
 		}
+		if p.Flags&flows.ChecksumOffload != 0 {
+			c.offloaded++
+		}
 		switch outcome {
 		case OutcomeFlow:
 			if r.cfg.KeepPacket != nil && !r.cfg.KeepPacket(p, b.Data) {

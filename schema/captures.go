@@ -37,11 +37,14 @@ type Capture struct {
 	FilteredPackets      int64 `parquet:"filtered_packets,delta" id:"29" doc:"outcome: left out by a filter of the run on time, address, port or protocol"`
 
 	// Beside the outcomes.
-	BadChecksums int64  `parquet:"bad_checksums,delta" id:"24" doc:"beside the outcomes: packets whose IPv4 header or transport checksum is wrong"`
+	BadChecksums int64  `parquet:"bad_checksums,delta" id:"24" doc:"beside the outcomes: packets whose IPv4 header or transport checksum is wrong; one that was left to the network card is not wrong"`
 	LimitHits    int64  `parquet:"limit_hits,delta" id:"25" doc:"beside the outcomes: times that a bound of memory acted on packets of this file"`
 	Error        string `parquet:"error,optional" id:"26" doc:"why the file could not be read to its end; what came before is in the tables"`
 	ErrorOffset  *int64 `parquet:"error_offset,optional" id:"27" doc:"byte offset of the error in the file, decompressed where it is compressed"`
 	ErrorPacket  *int64 `parquet:"error_packet,optional" id:"28" doc:"number of the packet at which the error stands, counted from 1"`
+
+	OffloadChecksums int64 `parquet:"offload_checksums,delta" id:"34" doc:"beside the outcomes: packets with a checksum that was left to the network card, as of packets that the capturing host itself sent; decided packet by packet: the checksum is 0 or the pseudo-header's sum"`
+	Duplicates       int64 `parquet:"duplicate_packets,delta" id:"35" doc:"beside the outcomes: packets of flows that were captured more than once, in this input or one before it"`
 
 	// What the program that captured says, where it says it.
 	ReceivedPackets  *int64 `parquet:"received_packets,optional" id:"30" doc:"packets that the interfaces received, by the interface statistics of a pcapng; NULL: not given"`

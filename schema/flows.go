@@ -14,7 +14,7 @@ import (
 // was seen.
 type Flow struct {
 	FlowID  int64  `parquet:"flow_id,uncompressed" id:"1" bloom:"yes" doc:"identifier derived from the flow's content: the same whatever the worker and shard counts or the cut of the packets into files; joins all tables"`
-	TS      int64  `parquet:"ts,timestamp(nanosecond:local),delta" id:"2" doc:"capture time of the first packet, UTC"`
+	TS      int64  `parquet:"ts,timestamp(nanosecond:local),delta" id:"2" doc:"earliest capture time of the flow's packets, UTC"`
 	SrcIP   string `parquet:"src_ip,dict" id:"3" bloom:"yes" doc:"address of the initiator: the sender of the SYN, else the receiver of the SYN-ACK, else the sender of the first packet; canonical text (RFC 5952)"`
 	SrcPort *int32 `parquet:"src_port,optional" id:"4" doc:"port of the initiator; NULL: the protocol has no ports"`
 	DstIP   string `parquet:"dst_ip,dict" id:"5" bloom:"yes" doc:"address of the responder; canonical text (RFC 5952)"`
@@ -61,6 +61,11 @@ type Flow struct {
 	FirstPacket   int64 `parquet:"first_packet,delta" id:"38" doc:"number of the first packet in its input, counted from 1"`
 	LastCaptureID int32 `parquet:"last_capture_id,delta" id:"39" doc:"input of the last packet"`
 	LastPacket    int64 `parquet:"last_packet,delta" id:"40" doc:"number of the last packet in its input, counted from 1"`
+
+	SPLTDirection []int32 `parquet:"splt_direction,optional,list,dict" id:"41" doc:"first packets of the flow in the order of the capture, pure acknowledgements included: 0 where the initiator sent, 1 where the responder did; option"`
+	SPLTSize      []int64 `parquet:"splt_size_bytes,optional,list" id:"42" doc:"the same packets: IP bytes, IP header included; option"`
+	SPLTPayload   []int64 `parquet:"splt_payload_bytes,optional,list" id:"43" doc:"the same packets: transport payload, by the headers' claim; option"`
+	SPLTIAT       []int64 `parquet:"splt_iat_ns,optional,list" id:"44" doc:"the same packets: time since the flow's packet before, of either side; 0 for the first, negative where the capture is out of order; option"`
 }
 
 // FlowSrc is what the initiator of a flow sent. FlowSrc and FlowDst differ in their tags
@@ -74,13 +79,13 @@ type FlowSrc struct {
 	TTLMax            *int32   `parquet:"src_ttl_max,optional,dict" id:"106" doc:"by the initiator: largest IPv4 TTL or IPv6 hop limit"`
 	DSCP              *int32   `parquet:"src_dscp,optional,dict" id:"107" doc:"by the initiator: differentiated services code point of the first packet (RFC 2474)"`
 	Fragments         int64    `parquet:"src_fragments,delta" id:"108" doc:"by the initiator: IP fragments that the packets were put together from"`
-	BadChecksums      int64    `parquet:"src_bad_checksums,delta" id:"109" doc:"by the initiator: packets with a wrong IPv4 header or transport checksum"`
+	BadChecksums      int64    `parquet:"src_bad_checksums,delta" id:"109" doc:"by the initiator: packets with a wrong IPv4 header or transport checksum; one that was left to the network card is not wrong"`
 	SizeMin           *int64   `parquet:"src_size_min_bytes,optional" id:"110" doc:"by the initiator: IP bytes of the smallest packet"`
 	SizeMean          *float64 `parquet:"src_size_mean_bytes,optional" id:"111" doc:"by the initiator: mean of the packets' IP bytes"`
 	SizeStddev        *float64 `parquet:"src_size_stddev_bytes,optional" id:"112" doc:"by the initiator: sample standard deviation of the packets' IP bytes; NULL below two packets"`
 	SizeMax           *int64   `parquet:"src_size_max_bytes,optional" id:"113" doc:"by the initiator: IP bytes of the largest packet"`
 	IATMin            *int64   `parquet:"src_iat_min_ns,optional" id:"114" doc:"by the initiator: shortest time between a packet and the next of this side; negative where the capture is out of order"`
-	IATMean           *int64   `parquet:"src_iat_mean_ns,optional" id:"115" doc:"by the initiator: mean time between packets of this side, to the nanosecond towards zero"`
+	IATMean           *int64   `parquet:"src_iat_mean_ns,optional" id:"115" doc:"by the initiator: mean time between packets of this side in the order of their times, to the nanosecond towards zero"`
 	IATStddev         *int64   `parquet:"src_iat_stddev_ns,optional" id:"116" doc:"by the initiator: sample standard deviation of these times, to the nearest nanosecond; NULL below two of them"`
 	IATMax            *int64   `parquet:"src_iat_max_ns,optional" id:"117" doc:"by the initiator: longest time between a packet and the next of this side"`
 	TCPFlags          string   `parquet:"src_tcp_flags,optional,dict" id:"118" doc:"by the initiator: TCP flags seen on any packet: letters of FSRPAUECN (FIN SYN RST PSH ACK URG ECE CWR AE) in this order; NULL: none"`
@@ -105,6 +110,12 @@ type FlowSrc struct {
 	WindowScale       *int32   `parquet:"src_window_scale,optional,dict" id:"137" doc:"by the initiator: shift count by the SYN's window scale option"`
 	SACKPermitted     *bool    `parquet:"src_sack_permitted,optional" id:"138" doc:"by the initiator: whether the SYN permitted selective acknowledgement; NULL: no SYN seen"`
 	Timestamps        *bool    `parquet:"src_tcp_timestamps,optional" id:"139" doc:"by the initiator: whether the SYN carried the timestamps option; NULL: no SYN seen"`
+	OffloadChecksums  int64    `parquet:"src_offload_checksums,delta" id:"140" doc:"by the initiator: packets with a checksum that was left to the network card, as in a capture on the host that sent them: it is 0 or the pseudo-header's sum. They do not count as bad_checksums"`
+	Duplicates        int64    `parquet:"src_duplicate_packets,delta" id:"141" doc:"by the initiator: packets that were captured more than once: the same identification (IPv4), or for TCP over IPv6 the same segment at once, with nothing that could have asked for it again. Not counted as retransmitted. The other columns count them too, unless the run left them out (dedup)"`
+	DuplicateBytes    int64    `parquet:"src_duplicate_bytes,delta" id:"142" doc:"by the initiator: bytes of the duplicate packets, as src_bytes"`
+	DuplicatePayload  int64    `parquet:"src_duplicate_payload_bytes,delta" id:"143" doc:"by the initiator: transport payload of the duplicate packets, as src_payload_bytes"`
+	PayloadEntropy    *float64 `parquet:"src_payload_entropy,optional" id:"144" doc:"by the initiator: entropy of the payload in bits per byte, 0 to 8, to four decimals: of the first 65535 bytes captured; NULL: none, or not asked for; option"`
+	FirstPayload      []byte   `parquet:"src_first_payload,optional" id:"145" doc:"by the initiator: first bytes of payload: of the TCP stream in order, up to the first byte that was not captured; of the first datagram with payload otherwise; option"`
 }
 
 // FlowDst is what the responder of a flow sent. FlowSrc and FlowDst differ in their tags
@@ -118,13 +129,13 @@ type FlowDst struct {
 	TTLMax            *int32   `parquet:"dst_ttl_max,optional,dict" id:"206" doc:"by the responder: largest IPv4 TTL or IPv6 hop limit"`
 	DSCP              *int32   `parquet:"dst_dscp,optional,dict" id:"207" doc:"by the responder: differentiated services code point of the first packet (RFC 2474)"`
 	Fragments         int64    `parquet:"dst_fragments,delta" id:"208" doc:"by the responder: IP fragments that the packets were put together from"`
-	BadChecksums      int64    `parquet:"dst_bad_checksums,delta" id:"209" doc:"by the responder: packets with a wrong IPv4 header or transport checksum"`
+	BadChecksums      int64    `parquet:"dst_bad_checksums,delta" id:"209" doc:"by the responder: packets with a wrong IPv4 header or transport checksum; one that was left to the network card is not wrong"`
 	SizeMin           *int64   `parquet:"dst_size_min_bytes,optional" id:"210" doc:"by the responder: IP bytes of the smallest packet"`
 	SizeMean          *float64 `parquet:"dst_size_mean_bytes,optional" id:"211" doc:"by the responder: mean of the packets' IP bytes"`
 	SizeStddev        *float64 `parquet:"dst_size_stddev_bytes,optional" id:"212" doc:"by the responder: sample standard deviation of the packets' IP bytes; NULL below two packets"`
 	SizeMax           *int64   `parquet:"dst_size_max_bytes,optional" id:"213" doc:"by the responder: IP bytes of the largest packet"`
 	IATMin            *int64   `parquet:"dst_iat_min_ns,optional" id:"214" doc:"by the responder: shortest time between a packet and the next of this side; negative where the capture is out of order"`
-	IATMean           *int64   `parquet:"dst_iat_mean_ns,optional" id:"215" doc:"by the responder: mean time between packets of this side, to the nanosecond towards zero"`
+	IATMean           *int64   `parquet:"dst_iat_mean_ns,optional" id:"215" doc:"by the responder: mean time between packets of this side in the order of their times, to the nanosecond towards zero"`
 	IATStddev         *int64   `parquet:"dst_iat_stddev_ns,optional" id:"216" doc:"by the responder: sample standard deviation of these times, to the nearest nanosecond; NULL below two of them"`
 	IATMax            *int64   `parquet:"dst_iat_max_ns,optional" id:"217" doc:"by the responder: longest time between a packet and the next of this side"`
 	TCPFlags          string   `parquet:"dst_tcp_flags,optional,dict" id:"218" doc:"by the responder: TCP flags seen on any packet: letters of FSRPAUECN (FIN SYN RST PSH ACK URG ECE CWR AE) in this order; NULL: none"`
@@ -149,6 +160,12 @@ type FlowDst struct {
 	WindowScale       *int32   `parquet:"dst_window_scale,optional,dict" id:"237" doc:"by the responder: shift count by the SYN's window scale option"`
 	SACKPermitted     *bool    `parquet:"dst_sack_permitted,optional" id:"238" doc:"by the responder: whether the SYN permitted selective acknowledgement; NULL: no SYN seen"`
 	Timestamps        *bool    `parquet:"dst_tcp_timestamps,optional" id:"239" doc:"by the responder: whether the SYN carried the timestamps option; NULL: no SYN seen"`
+	OffloadChecksums  int64    `parquet:"dst_offload_checksums,delta" id:"240" doc:"by the responder: packets with a checksum that was left to the network card, as in a capture on the host that sent them: it is 0 or the pseudo-header's sum. They do not count as bad_checksums"`
+	Duplicates        int64    `parquet:"dst_duplicate_packets,delta" id:"241" doc:"by the responder: packets that were captured more than once: the same identification (IPv4), or for TCP over IPv6 the same segment at once, with nothing that could have asked for it again. Not counted as retransmitted. The other columns count them too, unless the run left them out (dedup)"`
+	DuplicateBytes    int64    `parquet:"dst_duplicate_bytes,delta" id:"242" doc:"by the responder: bytes of the duplicate packets, as dst_bytes"`
+	DuplicatePayload  int64    `parquet:"dst_duplicate_payload_bytes,delta" id:"243" doc:"by the responder: transport payload of the duplicate packets, as dst_payload_bytes"`
+	PayloadEntropy    *float64 `parquet:"dst_payload_entropy,optional" id:"244" doc:"by the responder: entropy of the payload in bits per byte, 0 to 8, to four decimals: of the first 65535 bytes captured; NULL: none, or not asked for; option"`
+	FirstPayload      []byte   `parquet:"dst_first_payload,optional" id:"245" doc:"by the responder: first bytes of payload: of the TCP stream in order, up to the first byte that was not captured; of the first datagram with payload otherwise; option"`
 }
 
 // FlowSource is what a row of the flows table is made from. It is compact, and
@@ -159,6 +176,7 @@ type FlowSource struct {
 	TCP    flows.TCP // where Flow is TCP
 	App    AppInfo
 	Encaps []flows.Encap // of the first packet, outermost first
+	Shape  *flows.Shape  // nil: not asked for
 }
 
 // AppInfo is what the parsers found in a flow.
@@ -190,7 +208,7 @@ func FillFlow(dst *Flow, src *FlowSource, a *Arena) {
 
 	*dst = Flow{} // and not a literal with values, which is built elsewhere and copied here
 	dst.FlowID = f.ID()
-	dst.TS = f.First.Time
+	dst.TS = f.FirstTime
 	dst.SrcIP = a.addr(&f.Src, v6)
 	dst.DstIP = a.addr(&f.Dst, v6)
 	dst.CommunityID = communityID(f, a)
@@ -199,7 +217,7 @@ func FillFlow(dst *Flow, src *FlowSource, a *Arena) {
 	dst.Proto = protoNames[f.Proto]
 	dst.Basis = f.Basis.String()
 	dst.EndTS = f.LastTime
-	dst.Duration = f.LastTime - f.First.Time
+	dst.Duration = f.LastTime - f.FirstTime
 	dst.State = f.State.String()
 	dst.History = a.String(f.History())
 	dst.EndReason = f.End.String()
@@ -243,14 +261,17 @@ func FillFlow(dst *Flow, src *FlowSource, a *Arena) {
 	}
 	fillSide(&dst.FlowSrc, &f.Sides[flows.Initiator], a)
 	fillSide((*FlowSrc)(&dst.FlowDst), &f.Sides[flows.Responder], a)
+	if src.Shape != nil {
+		fillShape(dst, src.Shape, a)
+	}
 	if f.Proto != flows.ProtoTCP {
 		return
 	}
 	x := &src.TCP
-	if x.SYNTime != 0 && x.SYNACKTime != 0 {
+	if x.SYNTime != 0 && x.SYNACKTime >= x.SYNTime { // or else their times are not of one clock
 		dst.SYNToSYNACK = a.Int64(x.SYNACKTime - x.SYNTime)
 	}
-	if x.SYNACKTime != 0 && x.HandshakeACKTime != 0 {
+	if x.SYNACKTime != 0 && x.HandshakeACKTime >= x.SYNACKTime {
 		dst.SYNACKToACK = a.Int64(x.HandshakeACKTime - x.SYNACKTime)
 	}
 	fillTCP(&dst.FlowSrc, &x.Sides[flows.Initiator], f.Sides[flows.Initiator].Packets > 0, a)
@@ -276,9 +297,7 @@ func fillTunnel(dst *Flow, src *FlowSource, a *Arena) {
 	dst.OuterSrcIP = a.addr(&outer.Src, outer.Outer6)
 	dst.OuterDstIP = a.addr(&outer.Dst, outer.Outer6)
 	// The encapsulation is the first packet's, which the responder may have sent.
-	ini, resp := &src.Flow.Sides[flows.Initiator], &src.Flow.Sides[flows.Responder]
-	if resp.Packets > 0 && resp.FirstTime == src.Flow.First.Time &&
-		(ini.Packets == 0 || ini.FirstTime != src.Flow.First.Time) {
+	if src.Flow.FirstSide == flows.Responder {
 		dst.OuterSrcIP, dst.OuterDstIP = dst.OuterDstIP, dst.OuterSrcIP
 	}
 }
@@ -290,6 +309,10 @@ func fillSide(dst *FlowSrc, s *flows.SideStats, a *Arena) {
 	dst.WireBytes = int64(s.WireBytes)
 	dst.Fragments = int64(s.Fragments)
 	dst.BadChecksums = int64(s.BadChecksums)
+	dst.OffloadChecksums = int64(s.Offloaded)
+	dst.Duplicates = int64(s.Duplicates)
+	dst.DuplicateBytes = int64(s.DuplicateBytes)
+	dst.DuplicatePayload = int64(s.DuplicatePayloadBytes)
 	if s.Packets > 0 {
 		dst.TTLMin = a.Int32(int32(s.TTLMin))
 		dst.TTLMax = a.Int32(int32(s.TTLMax))
@@ -308,6 +331,26 @@ func fillSide(dst *FlowSrc, s *flows.SideStats, a *Arena) {
 		if n > 1 {
 			dst.IATStddev = a.Int64(int64(math.Round(stddev(n, float64(sum), s.IATSumSquares))))
 		}
+	}
+}
+
+// fillShape sets the columns that are there by option.
+func fillShape(dst *Flow, s *flows.Shape, a *Arena) {
+	if n := len(s.Packets); n > 0 {
+		dst.SPLTDirection = Slice(&a.i32, n)
+		numbers := a.int64s(3 * n)
+		dst.SPLTSize, dst.SPLTPayload, dst.SPLTIAT = numbers[:n:n], numbers[n:2*n:2*n], numbers[2*n:]
+		for i := range s.Packets {
+			p := &s.Packets[i]
+			dst.SPLTDirection[i] = int32(p.Side)
+			dst.SPLTSize[i], dst.SPLTPayload[i], dst.SPLTIAT[i] = int64(p.Size), int64(p.Payload), p.IAT
+		}
+	}
+	for i, side := range [...]*FlowSrc{&dst.FlowSrc, (*FlowSrc)(&dst.FlowDst)} {
+		if s.Entropy[i] >= 0 {
+			side.PayloadEntropy = a.Float64(s.Entropy[i])
+		}
+		side.FirstPayload = s.Payload[i]
 	}
 }
 

@@ -24,7 +24,8 @@ type options struct {
 	rowGroupRows            count
 	headers, fingerprints   bool
 	noChecksums, noHash     bool
-	noDecap                 bool
+	noDecap, dedup, entropy bool
+	splt, firstBytes        count
 	tcpIdle, udpIdle        timeout
 	icmpIdle, otherIdle     timeout
 	attempt, linger, active timeout
@@ -72,6 +73,11 @@ func (o *options) groups() []group {
 	fs.BoolVar(&o.noHash, "no-hash", false, "do not compute the SHA-256 of the captures")
 	fs.BoolVar(&o.noDecap, "no-decap", false, "do not look into tunnels: what is in one belongs to the flow of its carrier")
 
+	fs.BoolVar(&o.dedup, "dedup", false, "leave out packets that were captured before; they are counted as duplicates only")
+	number(fs, &o.splt, "splt", d.SPLT, "list size, direction and time of so many first packets of a flow, at most 255")
+	number(fs, &o.firstBytes, "first-bytes", d.FirstBytes, "write so many first bytes of each side's payload, at most 65535")
+	fs.BoolVar(&o.entropy, "payload-entropy", false, "compute the entropy of each side's payload")
+
 	fs = add("Which packets (others are counted as filtered and left out)")
 	value(fs, moment{&o.filter.After}, "after", "packets at this time or later: 2024-05-06T07:08:09.5Z, 2024-05-06, or seconds since 1970; UTC where no zone is given")
 	value(fs, moment{&o.filter.Before}, "before", "packets earlier than this time")
@@ -118,6 +124,7 @@ func (o *options) config() run.Config {
 	return run.Config{
 		Out: o.out, Format: o.format, Overwrite: o.overwrite, RowGroupRows: int(o.rowGroupRows),
 		Headers: o.headers, Fingerprints: o.fingerprints, NoChecksums: o.noChecksums, NoHash: o.noHash, NoDecap: o.noDecap,
+		Dedup: o.dedup, SPLT: int(o.splt), FirstBytes: int(o.firstBytes), Entropy: o.entropy,
 		TCPIdle: time.Duration(o.tcpIdle), UDPIdle: time.Duration(o.udpIdle),
 		ICMPIdle: time.Duration(o.icmpIdle), OtherIdle: time.Duration(o.otherIdle),
 		Attempt: time.Duration(o.attempt), CloseLinger: time.Duration(o.linger), Active: time.Duration(o.active),

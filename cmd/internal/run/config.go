@@ -28,6 +28,10 @@ type Config struct {
 	NoChecksums  bool   // leave IP, TCP and UDP checksums unverified
 	NoHash       bool   // leave captures unhashed
 	NoDecap      bool   // --no-decap: leave datagrams in tunnels over IP to the flow of their carrier
+	Dedup        bool   // leave out packets that were captured before
+	SPLT         int    // list so many of a flow's first packets; at most 255
+	FirstBytes   int    // keep so many bytes of each side's first payload; at most 65535
+	Entropy      bool   // compute the entropy of payload
 
 	// Times of packets after which a flow is over; negative means never.
 	// Their defaults are those of flows.Config.
@@ -102,6 +106,12 @@ func (c *Config) Validate() error {
 	if c.MaxFlows < 0 || c.MaxHeldPerSide < 0 || c.MaxHeld < 0 || c.MaxFragmentBytes < 0 {
 		bad("a memory bound must be positive")
 	}
+	if c.SPLT < 0 || c.SPLT > flows.MaxShapePackets {
+		bad("--splt %d: must be 0 to %d", c.SPLT, flows.MaxShapePackets)
+	}
+	if c.FirstBytes < 0 || c.FirstBytes > flows.MaxShapeBytes {
+		bad("--first-bytes %d: must be 0 to %d", c.FirstBytes, flows.MaxShapeBytes)
+	}
 	if err := c.Filter.Validate(); err != nil {
 		errs = append(errs, err)
 	}
@@ -154,6 +164,10 @@ func (c *Config) tracking() flows.Config {
 		MaxFlows:       max(1, c.MaxFlows/c.Shards),
 		MaxHeldPerSide: c.MaxHeldPerSide,
 		MaxHeld:        max(1, int(c.MaxHeld/int64(c.Shards))),
+		Dedup:          c.Dedup,
+		Packets:        c.SPLT,
+		PayloadBytes:   c.FirstBytes,
+		Entropy:        c.Entropy,
 	}
 }
 
@@ -185,6 +199,10 @@ func (c *Config) effective() map[string]string {
 		"checksums":          strconv.FormatBool(!c.NoChecksums),
 		"hash":               strconv.FormatBool(!c.NoHash),
 		"decap":              strconv.FormatBool(!c.NoDecap),
+		"dedup":              strconv.FormatBool(c.Dedup),
+		"splt":               strconv.Itoa(c.SPLT),
+		"first_bytes":        strconv.Itoa(c.FirstBytes),
+		"payload_entropy":    strconv.FormatBool(c.Entropy),
 		"tcp_idle":           dur(c.TCPIdle),
 		"udp_idle":           dur(c.UDPIdle),
 		"icmp_idle":          dur(c.ICMPIdle),

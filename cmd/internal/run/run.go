@@ -173,7 +173,13 @@ func track(ctx context.Context, cfg *Config, plan *ingest.Plan, t *tables, repor
 		if c.Damaged() {
 			cfg.Logger.Warn("damaged input", "file", c.Name, "packet", c.ErrPacket, "offset", c.ErrOffset, "error", c.Err)
 		}
-		failed = errors.Join(failed, t.captures.Append([]schema.Capture{captureRow(input, c)}))
+		row := captureRow(input, c)
+		for _, w := range workers {
+			if int(input) <= len(w.duplicates) {
+				row.Duplicates += int64(w.duplicates[input-1])
+			}
+		}
+		failed = errors.Join(failed, t.captures.Append([]schema.Capture{row}))
 	}
 	if err := plan.Run(ctx, cfg.ingest(), cfg.Workers, handle, done); err != nil {
 		return nil, err
@@ -244,6 +250,7 @@ func captureRow(input uint32, c *ingest.Capture) schema.Capture {
 		FragmentsIncomplete:  int64(c.FragmentIncomplete),
 		FilteredPackets:      int64(c.Filtered),
 		BadChecksums:         int64(c.BadChecksums),
+		OffloadChecksums:     int64(c.Offloaded),
 		LimitHits:            int64(c.LimitsHit),
 		Error:                c.Err,
 		LinkErrorPackets:     int64(c.LinkErrors),

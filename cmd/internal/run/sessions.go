@@ -28,6 +28,7 @@ type sessions struct {
 
 	batchEncaps []flows.Encap // of the batch at hand
 	certRows    []schema.Certificate
+	shape       *flows.Shape   // of the flow that ends now
 	at          flows.Position // key of the rows that come about now
 	out         *output
 }
@@ -348,6 +349,9 @@ func (s *sessions) detachDatagram(f *flows.Flow, e *session) {
 	s.drop(f)
 }
 
+// Shape implements flows.ShapeConsumer.
+func (s *sessions) Shape(_ *flows.Flow, shape *flows.Shape) { s.shape = shape.Clone() }
+
 // Ended implements flows.Consumer.
 func (s *sessions) Ended(f *flows.Flow, tcp *flows.TCP) {
 	if uint32(f.User[userSession]) != 0 {
@@ -377,6 +381,7 @@ func (s *sessions) Ended(f *flows.Flow, tcp *flows.TCP) {
 	src.App.HTTP = uint32(f.User[userHTTP])
 	src.App.TLS = uint32(f.User[userHTTP] >> 32)
 	src.App.DNS = uint32(f.User[userDNS])
+	src.Shape, s.shape = s.shape, nil
 	if f.Encap != 0 {
 		src.Encaps = s.encaps[f.Encap-1]
 		s.encaps[f.Encap-1] = nil

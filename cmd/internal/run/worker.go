@@ -22,6 +22,8 @@ type worker struct {
 	latest   [5]int64    // times of the latest packets
 	noted    uint64      // times put there so far
 	clock    flows.Clock // shared by the trackers
+
+	duplicates []uint64 // found, by input-1
 }
 
 // due is a flow that is over, and whose it is.
@@ -60,6 +62,7 @@ func (w *worker) batch(b *ingest.Batch) error {
 		w.clock.Packets = before + p.Pos.Packet() - b.First + 1
 		w.trackers[shard/w.workers].Add(p, b.Bytes(p))
 	}
+	w.noteDuplicates(b.Input)
 	w.note(b.Records)
 	w.clock.Packets = before + uint64(len(b.Records))
 	if !b.EndOfEpoch {
@@ -77,6 +80,17 @@ func (w *worker) batch(b *ingest.Batch) error {
 		d.tracker.Finish(d.flow, d.tracker.ExpiredReason(d.flow))
 	}
 	return w.deliver()
+}
+
+// noteDuplicates counts for an input the duplicates that were found since the last call.
+func (w *worker) noteDuplicates(input uint32) {
+	for len(w.duplicates) < int(input) {
+		w.duplicates = append(w.duplicates, 0)
+	}
+	for _, t := range w.trackers {
+		w.duplicates[input-1] += t.Stats.Duplicates
+		t.Stats.Duplicates = 0
+	}
 }
 
 // note keeps the times of the last records that the run's time filter lets

@@ -1,0 +1,85 @@
+package flows
+
+// Duplicates: the same packet captured more than once.
+//
+// A port mirror that copies what comes in and what goes out, two taps whose captures were
+// merged, an "any" interface, a routing loop: each shows a packet twice, and it
+// was sent once. A packet that was sent twice looks much the same, so what tells
+// them apart is what only a sender changes:
+//
+//   - IPv4 with an identification. A sender gives each datagram its own
+//     (RFC 791 section 3.2, RFC 6864), a retransmission included, and who copies a packet
+//     keeps it. A packet is a duplicate if one of the side's latest packets, at most
+//     100 ms ago, has the same identification and the same transport header and
+//     length. It does not count from a side that gives all its packets the same one.
+//   - No identification: IPv6, and IPv4 where it is 0. Only a TCP segment that takes
+//     sequence numbers can be judged: it is a duplicate if the side sent the same
+//     one, timestamps and checksum included, at most a millisecond ago, and its
+//     peer has said nothing since that could have asked for it. No timer of
+//     TCP is that fast (RFC 6298 section 2.4, RFC 8985 section 7.2). Two acknowledgements that are alike, and
+//     two datagrams, may well both have been sent: nothing is said of those.
+//
+// The hop limit, the traffic class, the header checksum, and all of the link
+// layer may differ, as they do between two points of a path.
+//
+// Only the flow's own packets are looked at, so that what is found depends on
+// neither shards nor workers.
+
+const (
+	recentPackets  = 4     // of a side, among which the original is looked for
+	duplicateTicks = 97657 // 100 ms
+	copiedTicks    = 977   // 1 ms
+)
+
+// recent is what is remembered of the packets that a side sent last.
+type recent struct {
+	marks  [recentPackets]uint32 // 0: none
+	ticks  [recentPackets]uint32 // their times in units of 1024 ns; they wrap
+	id     uint16                // identification of the latest
+	sameID bool                  // packets that differ had the same identification
+	next   uint8                 // index of the oldest
+	fresh  uint8                 // so many of the latest came after the peer's last packet
+}
+
+// duplicate reports whether p, of side, is a packet of f that was seen before, and remembers p.
+func (f *Flow) duplicate(side Side, p *Packet) bool {
+	r := &f.recent[side]
+	f.recent[side.Other()].fresh = 0
+	m, tick := p.mark(), uint32(uint64(p.Time)>>10)
+	for k := range uint8(recentPackets) {
+		i := (r.next - 1 - k) % recentPackets // from the latest on
+		if r.marks[i] != m {
+			continue
+		}
+		age := int32(tick - r.ticks[i])
+		age = max(age, -age) // merged captures may disagree by a little
+		if p.ID != 0 && !r.sameID {
+			if age >= 0 && age <= duplicateTicks {
+				return true
+			}
+		} else if p.Proto == ProtoTCP && (p.PayloadLen > 0 || p.TCPFlags&(SYN|FIN) != 0) &&
+			k < r.fresh && age >= 0 && age <= copiedTicks {
+			return true
+		}
+		break
+	}
+	if latest := r.marks[(r.next-1)%recentPackets]; latest != 0 && latest != m && r.id == p.ID {
+		r.sameID = true
+	}
+	r.marks[r.next%recentPackets], r.ticks[r.next%recentPackets], r.id = m, tick, p.ID
+	r.next++
+	if r.fresh < recentPackets {
+		r.fresh++
+	}
+	return false
+}
+
+// mark returns a number for what a packet and its copies have in common.
+func (p *Packet) mark() uint32 {
+	rest := uint64(p.Window)
+	if p.ID == 0 || p.Proto != ProtoTCP { // a card may have filled in the checksum between two points
+		rest |= uint64(p.Checksum) << 16
+	}
+	v := mix(uint64(p.Seq)<<32|uint64(p.Ack), uint64(p.PayloadLen)<<32|uint64(p.ID)<<16|uint64(p.TCPFlags))
+	return uint32(mix(v^0x9e3779b97f4a7c15, rest^0xa0761d6478bd642f)) | 1
+}
