@@ -53,6 +53,11 @@ type Flow struct {
 	FlowSrc
 	FlowDst
 
+	SPLTDirection []int32 `parquet:"splt_direction,optional,list,dict" id:"41" doc:"first packets of the flow in the order of the capture, pure acknowledgements included: 0 where the initiator sent, 1 where the responder did; option"`
+	SPLTSize      []int64 `parquet:"splt_size_bytes,optional,list" id:"42" doc:"the same packets: IP bytes, IP header included; option"`
+	SPLTPayload   []int64 `parquet:"splt_payload_bytes,optional,list" id:"43" doc:"the same packets: transport payload, by the headers' claim; option"`
+	SPLTIAT       []int64 `parquet:"splt_iat_ns,optional,list" id:"44" doc:"the same packets: time since the flow's packet before, of either side; 0 for the first, negative where the capture is out of order; option"`
+
 	HTTPRows int64 `parquet:"http_rows,delta" id:"34" doc:"rows of table http with this flow_id"`
 	TLSRows  int64 `parquet:"tls_rows,delta" id:"35" doc:"rows of table tls with this flow_id"`
 	DNSRows  int64 `parquet:"dns_rows,delta" id:"36" doc:"rows of table dns with this flow_id"`
@@ -61,11 +66,6 @@ type Flow struct {
 	FirstPacket   int64 `parquet:"first_packet,delta" id:"38" doc:"number of the first packet in its input, counted from 1"`
 	LastCaptureID int32 `parquet:"last_capture_id,delta" id:"39" doc:"input of the last packet"`
 	LastPacket    int64 `parquet:"last_packet,delta" id:"40" doc:"number of the last packet in its input, counted from 1"`
-
-	SPLTDirection []int32 `parquet:"splt_direction,optional,list,dict" id:"41" doc:"first packets of the flow in the order of the capture, pure acknowledgements included: 0 where the initiator sent, 1 where the responder did; option"`
-	SPLTSize      []int64 `parquet:"splt_size_bytes,optional,list" id:"42" doc:"the same packets: IP bytes, IP header included; option"`
-	SPLTPayload   []int64 `parquet:"splt_payload_bytes,optional,list" id:"43" doc:"the same packets: transport payload, by the headers' claim; option"`
-	SPLTIAT       []int64 `parquet:"splt_iat_ns,optional,list" id:"44" doc:"the same packets: time since the flow's packet before, of either side; 0 for the first, negative where the capture is out of order; option"`
 }
 
 // FlowSrc is what the initiator of a flow sent. FlowSrc and FlowDst differ in their tags

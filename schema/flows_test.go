@@ -158,6 +158,7 @@ func sampleFlow() FlowSource {
 		First: flows.Stamp{Time: 1_000_000_000_000_000_001, Pos: flows.NewPosition(1, 7)},
 		Last:  flows.Stamp{Time: 1_000_000_000_500_000_001, Pos: flows.NewPosition(2, 9)},
 
+		FirstTime:  1_000_000_000_000_000_001,
 		LastTime:   1_000_000_000_500_000_001,
 		ICMPErrors: 1, ICMPErrorType: 3, ICMPErrorCode: 0,
 	}
@@ -177,6 +178,7 @@ func sampleFlow() FlowSource {
 		}
 	}
 	return FlowSource{Flow: f, TCP: x, App: AppInfo{Proto: "tls", Basis: AppByPayload, TLS: 1},
+		Shape: &flows.Shape{Packets: []flows.ShapePacket{{Side: flows.Responder, Size: 40, IAT: 1}}, Payload: [2][]byte{{1}, {2}}, Entropy: [2]float64{1, 2}},
 		Encaps: []flows.Encap{{Kind: flows.EncapVXLAN, HasID: true, ID: 5000, HasOuter: true, Src: flows.Addr{10: 0xff, 11: 0xff, 12: 1}, Dst: flows.Addr{10: 0xff, 11: 0xff, 12: 2}}}}
 }
 
@@ -263,8 +265,7 @@ func TestFillFlowNull(t *testing.T) {
 // TestTunnelDirection: outer addresses are turned as the flow is.
 func TestTunnelDirection(t *testing.T) {
 	src := sampleFlow()
-	src.Flow.Sides[0].FirstTime = src.Flow.First.Time + 1
-	src.Flow.Sides[1].FirstTime = src.Flow.First.Time
+	src.Flow.FirstSide = flows.Responder
 	var got Flow
 	FillFlow(&got, &src, new(Arena))
 	if got.OuterSrcIP != "2.0.0.0" || got.OuterDstIP != "1.0.0.0" {
