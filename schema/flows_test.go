@@ -178,7 +178,7 @@ func sampleFlow() FlowSource {
 		}
 	}
 	return FlowSource{Flow: f, TCP: x, App: AppInfo{Proto: "tls", Basis: AppByPayload, TLS: 1},
-		Shape: &flows.Shape{Packets: []flows.ShapePacket{{Side: flows.Responder, Size: 40, IAT: 1}}, Payload: [2][]byte{{1}, {2}}, Entropy: [2]float64{1, 2}},
+		Shape:  &flows.Shape{Packets: []flows.ShapePacket{{Side: flows.Responder, Size: 40, IAT: 1}}, Payload: [2][]byte{{1}, {2}}, Entropy: [2]float64{1, 2}},
 		Encaps: []flows.Encap{{Kind: flows.EncapVXLAN, HasID: true, ID: 5000, HasOuter: true, Src: flows.Addr{10: 0xff, 11: 0xff, 12: 1}, Dst: flows.Addr{10: 0xff, 11: 0xff, 12: 2}}}}
 }
 
