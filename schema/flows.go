@@ -211,7 +211,7 @@ func FillFlow(dst *Flow, src *FlowSource, a *Arena) {
 	dst.TS = f.FirstTime
 	dst.SrcIP = a.addr(&f.Src, v6)
 	dst.DstIP = a.addr(&f.Dst, v6)
-	dst.CommunityID = communityID(f, a)
+	dst.CommunityID = CommunityID(f, a)
 	dst.IPVersion = 4
 	dst.IPProto = int32(f.Proto)
 	dst.Proto = protoNames[f.Proto]
@@ -423,10 +423,10 @@ func flagLetters(seen uint16, a *Arena) string {
 	return a.String(b[:n])
 }
 
-// communityID returns the flow's Community ID, version 1 with seed 0:
+// CommunityID returns the flow's Community ID, version 1 with seed 0:
 // "1:" and the base64 of the SHA-1 of seed, addresses and ports in sorted
 // order, as https://github.com/corelight/community-id-spec has it.
-func communityID(f *flows.Flow, a *Arena) string {
+func CommunityID(f *flows.Flow, a *Arena) string {
 	src, dst := f.Src[:], f.Dst[:]
 	if f.Flags&flows.IPv6 == 0 {
 		src, dst = src[12:], dst[12:]

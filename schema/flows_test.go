@@ -92,7 +92,7 @@ func communityIDOf(t testing.TB, proto uint8, src, dst string, sport, dport uint
 	case 1, 58:
 		f.ICMPType, f.ICMPCode = uint8(sport), uint8(dport)
 	}
-	return communityID(&f, new(Arena))
+	return CommunityID(&f, new(Arena))
 }
 
 // TestCommunityIDPeer holds every tuple of the specification's own baseline.

@@ -81,7 +81,7 @@ func TestUsageErrors(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for name, args := range map[string]string{"help": "help", "convert": "convert --help", "schema": "help schema", "inspect": "inspect -h", "completion": "completion --help", "man": "help man"} {
+	for name, args := range map[string]string{"help": "help", "convert": "convert --help", "schema": "help schema", "inspect": "inspect -h", "compare": "compare --help", "completion": "completion --help", "man": "help man"} {
 		code, got, stderr := caplake(t, strings.Fields(args)...)
 		if code != exitOK || stderr != "" {
 			t.Errorf("%s: code %d, stderr %q", args, code, stderr)

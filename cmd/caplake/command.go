@@ -28,6 +28,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitDamaged     = 3
+	exitDiffers     = 3 // of compare
 	exitInterrupted = 130
 )
 
@@ -53,6 +54,8 @@ func (c *command) run(ctx context.Context, args []string) int {
 		return c.convert(ctx, rest)
 	case "inspect":
 		return c.inspect(ctx, rest)
+	case "compare":
+		return c.compare(ctx, rest)
 	case "schema":
 		return c.schema(rest)
 	case "completion":

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/caplake/caplake/cmd/internal/compare"
 	"github.com/caplake/caplake/cmd/internal/run"
 )
 
@@ -325,5 +326,47 @@ func TestFlagsReachTheConfiguration(t *testing.T) {
 				t.Errorf("--%s: configuration changed: %v", f.Name, changed)
 			}
 		})
+	}
+}
+
+// TestCompare holds a conversion against a log that has one flow of it as it
+// is, one with a packet less, and one that was never there.
+func TestCompare(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	if code, _, stderr := caplake(t, "convert", "-q", captures+"/http-keepalive.pcap", "-o", out); code != exitOK {
+		t.Fatal(stderr)
+	}
+	log := filepath.Join(t.TempDir(), "eve.json")
+	if err := os.WriteFile(log, []byte(`{"event_type":"stats"}
+{"event_type":"flow","flow_id":1,"src_ip":"10.77.0.1","src_port":46216,"dest_ip":"10.77.0.2","dest_port":80,"proto":"TCP","app_proto":"http","flow":{"start":"2026-11-23T01:51:05.000000+0000","pkts_toserver":1,"pkts_toclient":1}}
+`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := caplake(t, "compare", out, log)
+	if code != exitDiffers || stderr != "" {
+		t.Fatalf("code %d, %q", code, stderr)
+	}
+	for _, want := range []string{"dataset  2  flows\n", "log      1  flows, by suricata eve.json\n", "         1  lines that are no flows\n", "Open: differences that no rule explains\n", "\nmissing_here  1\n", " there 1\n"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+	code, stdout, _ = caplake(t, "compare", "--json", out, log)
+	var r compare.Report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitDiffers || r.Flows != 2 || len(r.Classes) == 0 {
+		t.Errorf("code %d, %v, %s", code, err, stdout)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{out}, exitUsage, "a dataset and at least one log must be given"},
+		{[]string{out, out + "x"}, exitFailed, "no such file"},
+		{[]string{log, log}, exitFailed, "manifest.json"},
+	} {
+		if code, _, stderr := caplake(t, append([]string{"compare"}, c.args...)...); code != c.code || !strings.Contains(stderr, c.want) {
+			t.Errorf("%q: code %d, %q", c.args, code, stderr)
+		}
 	}
 }

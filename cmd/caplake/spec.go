@@ -73,6 +73,31 @@ caplake inspect --json captures/ | jq '.captures[] | select(.damage)'
 		groups: func() []group { return new(inspectOptions).groups() },
 		args:   files,
 	}, {
+		name:     "compare",
+		summary:  "hold a dataset against the log of Zeek or Suricata",
+		synopsis: "[flags] DATASET LOG...",
+		about: `Compares the flows of a dataset with the log that Zeek or Suricata made of the
+same traffic, and puts each difference into a class.
+
+DATASET is a directory that convert wrote, in Parquet. LOG is a conn.log of Zeek
+(TSV or JSON) or an eve.json of Suricata (its flow events), plain or compressed
+by gzip or zstd, told by its content. Flows are joined by their Community ID,
+which is computed where the log has none, and by time; what is compared is
+whatever columns the log has. Nothing is written.
+
+` + classesHelp(),
+		examples: `caplake compare out conn.log
+caplake compare --json out eve.json.gz | jq '.classes[] | {class, count}'
+`,
+		exits: `0    done: what differs is explained by the rules of both
+1    failed
+2    the command line is wrong
+3    done: there are differences that stay open
+130  interrupted
+`,
+		groups: func() []group { return new(compareOptions).groups() },
+		args:   files,
+	}, {
 		name:     "schema",
 		summary:  "print the tables and their columns",
 		synopsis: "[flags] [TABLE]",
