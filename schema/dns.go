@@ -74,9 +74,7 @@ type DNS struct {
 	LastPacket    int64 `parquet:"last_packet,delta" id:"57" doc:"number of the last packet of the messages in its input, counted from 1"`
 }
 
-// DNSRecord is an element of the record lists of a dns row. Its optional text is
-// a pointer: within lists the Parquet library takes some empty strings for
-// values (see nulls.go of package writers).
+// DNSRecord is an element of the record lists of a dns row.
 type DNSRecord struct {
 	Name  string  `parquet:"name,dict" id:"1" doc:"owner in presentation format, in the case of the wire, without final dot"`
 	Type  string  `parquet:"type,dict" id:"2" doc:"type by its IANA name, or TYPE and its number"`

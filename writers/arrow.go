@@ -16,8 +16,8 @@ import (
 // An Arrow file has one record batch for each row group. Workers build the
 // batches from the rows, column by column; the sink writes them in order.
 
-// arrowFormat makes the sink and the encoders of an Arrow table.
-func arrowFormat[T any](dir *Dir, name string, columns []schema.Column) (*arrowSink, func() encoder[T], error) {
+// arrowFormat makes the sinks and the encoders of an Arrow table.
+func arrowFormat[T any](dir *Dir, name string, columns []schema.Column) (func() sink, func() encoder[T], error) {
 	fields, err := arrowFields(columns)
 	if err != nil {
 		return nil, nil, err
@@ -28,7 +28,7 @@ func arrowFormat[T any](dir *Dir, name string, columns []schema.Column) (*arrowS
 	}
 	meta := arrow.NewMetadata(keys, values)
 	s := arrow.NewSchema(fields, &meta)
-	return &arrowSink{schema: s}, func() encoder[T] { return newArrowEncoder[T](s, columns) }, nil
+	return func() sink { return &arrowSink{schema: s} }, func() encoder[T] { return newArrowEncoder[T](s, columns) }, nil
 }
 
 func arrowFields(columns []schema.Column) ([]arrow.Field, error) {

@@ -3,7 +3,6 @@ package writers
 import (
 	"bytes"
 	"io"
-	"math/bits"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -84,15 +83,4 @@ func readNULLs(t *testing.T, path string) (out [][3]bool) {
 		rows.Close()
 	}
 	return out
-}
-
-func TestLastRunFault(t *testing.T) {
-	for word, want := range map[uint64]int{
-		0: 0, 1: 0, 0b10: 2, 0b11: 0, 0b110: 0, 0b1100: 4, 0b1101: 4, 0b1001: 0, 0b10101: 0, 0b111000: 6,
-		0b111001: 6, 1 << 63: 0, ^uint64(0): 0, 0xffffffff << 32: 64,
-	} {
-		if got := lastRunFault(word); got != want {
-			t.Errorf("%b (%d bits): %d, want %d", word, bits.Len64(word), got, want)
-		}
-	}
 }

@@ -16,60 +16,6 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// TestParquetIsSequential: row groups that were encoded apart and spliced are,
-// byte for byte, what one writer of the library writes in sequence.
-func TestParquetIsSequential(t *testing.T) {
-	for _, n := range []int{0, 1, 3, 500, 1000, 2300} {
-		out := t.TempDir()
-		d := mustDir(t, out, Options{Workers: 2, RowGroupRows: 500, Version: "1.2.3"})
-		rows := kindsRows(n)
-		appendAll(t, mustTable[kinds, kinds](t, d, "kinds", nil), rows)
-		if _, err := d.Commit(); err != nil {
-			t.Fatal(err)
-		}
-		got, err := os.ReadFile(filepath.Join(out, "kinds", "part-00000.parquet"))
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		columns, _ := schema.ColumnsOf(reflect.TypeFor[kinds]())
-		options, err := parquetOptions[kinds](d, "kinds", columns)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, kv := range d.metadata("kinds") {
-			options = append(options, parquet.KeyValueMetadata(kv[0], kv[1]))
-		}
-		var want bytes.Buffer
-		w := parquet.NewGenericWriter[kinds](&want, append(options, &parquet.WriterConfig{CreatedBy: "caplake version 1.2.3"})...)
-		for batch := range slices.Chunk(rows, 500) {
-			if _, err := w.Write(batch); err != nil {
-				t.Fatal(err)
-			}
-			if err := w.Flush(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got, want.Bytes()) {
-			t.Errorf("%d rows: %d bytes differ from %d bytes written in sequence", n, len(got), want.Len())
-			g, _ := readFooter(got)
-			w, _ := readFooter(want.Bytes())
-			for i := range g.RowGroups {
-				for j, c := range g.RowGroups[i].Columns {
-					m := c.MetaData
-					if !reflect.DeepEqual(c, w.RowGroups[i].Columns[j]) {
-						t.Errorf("row group %d, %v:\n%+v\n%+v", i, m.PathInSchema, c, w.RowGroups[i].Columns[j])
-						return
-					}
-				}
-			}
-		}
-	}
-}
-
 func TestParquetRoundTrip(t *testing.T) {
 	for _, codec := range []Codec{Zstd, Snappy, Uncompressed} {
 		out := t.TempDir()

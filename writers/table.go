@@ -35,6 +35,7 @@ type Table[S, T any] struct {
 	free     [][]S        // chunks to use again
 
 	newEncoder func() encoder[T]
+	newSink    func() sink
 }
 
 // worker is an encoder with the memory that it fills rows into.
@@ -93,9 +94,10 @@ func NewTable[S, T any](dir *Dir, name string, fill func(dst *T, src *S, a *sche
 		batch: min(max(256<<10/int(rowType.Size()), 64), 2048),
 	}
 	t.written.L = &t.mu
-	if t.sink, t.newEncoder, err = newFormat[T](dir, name, columns); err != nil {
+	if t.newSink, t.newEncoder, err = newFormat[T](dir, name, columns); err != nil {
 		return nil, fmt.Errorf("writers: table %s: %w", name, err)
 	}
+	t.sink = t.newSink()
 	if t.out, err = dir.create(name); err != nil {
 		return nil, err
 	}
