@@ -108,4 +108,7 @@ type defragmenter interface {
 	// LimitsHit returns how often a bound of Config made fragments be given
 	// up since the last call.
 	LimitsHit() uint64
+	// Overlaps returns how many fragments since the last call overlapped others
+	// of their datagram without being the same again, or contradicted its end.
+	Overlaps() uint64
 }

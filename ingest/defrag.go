@@ -114,9 +114,13 @@ func (f *Defragmenter) LimitsHit() uint64 {
 	return n
 }
 
-// Overlaps returns how many fragments so far overlapped others of their
-// datagram without being duplicates, or contradicted its end.
-func (f *Defragmenter) Overlaps() uint64 { return f.overlaps }
+// Overlaps returns how many fragments since the last call overlapped others of
+// their datagram without being duplicates, or contradicted its end.
+func (f *Defragmenter) Overlaps() uint64 {
+	n := f.overlaps
+	f.overlaps = 0
+	return n
+}
 
 // fragmentKey is what fragments of one datagram have in common.
 type fragmentKey struct {

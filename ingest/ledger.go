@@ -78,10 +78,11 @@ type Capture struct {
 	Filtered            uint64
 
 	// Beside the outcomes.
-	BadChecksums uint64 // packets with a wrong IPv4 or transport checksum; 0 unless Config.Checksums
-	Offloaded    uint64 // packets with a checksum that was left to the network card, likewise
-	LimitsHit    uint64 // times that a bound of Config made something be given up
-	LinkErrors   uint64 // packets whose record says that they were received with an error
+	BadChecksums     uint64 // packets with a wrong IPv4 or transport checksum; 0 unless Config.Checksums
+	Offloaded        uint64 // packets with a checksum that was left to the network card, likewise
+	LimitsHit        uint64 // times that a bound of Config made something be given up
+	FragmentOverlaps uint64 // fragments that overlap others of their datagram without being the same again, or contradict its end
+	LinkErrors       uint64 // packets whose record says that they were received with an error
 
 	// What the program that captured says of its interfaces: the packets that they
 	// received, and those of them that are not in the file because they were dropped for want of
@@ -121,6 +122,7 @@ type counts struct {
 	badChecksums uint64
 	offloaded    uint64
 	limitsHit    uint64
+	overlaps     uint64
 }
 
 func (c *counts) add(n *counts) {
@@ -130,6 +132,7 @@ func (c *counts) add(n *counts) {
 	c.badChecksums += n.badChecksums
 	c.offloaded += n.offloaded
 	c.limitsHit += n.limitsHit
+	c.overlaps += n.overlaps
 }
 
 // add adds n to c's counters.
@@ -140,6 +143,7 @@ func (c *Capture) add(n *counts) {
 	c.BadChecksums += n.badChecksums
 	c.Offloaded += n.offloaded
 	c.LimitsHit += n.limitsHit
+	c.FragmentOverlaps += n.overlaps
 }
 
 // outcome returns the counter of o, which must be final.

@@ -315,6 +315,7 @@ func (r *run) defragment(b *Batch) {
 	}
 	b.Packets = b.Packets[:out]
 	b.counts.limitsHit += r.fragment.LimitsHit()
+	b.counts.overlaps += r.fragment.Overlaps()
 }
 
 // settle counts the fate of a fragment in the ledger of the input that it came

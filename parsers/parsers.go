@@ -49,6 +49,17 @@ type SessionParser[M any] interface {
 	Reset()
 }
 
+// Bounded is a parser that says what it holds, for a caller that bounds what
+// the parsers of all flows hold together. Both methods may be called at any time.
+type Bounded interface {
+	// Held returns about how many bytes of memory the parser takes, what it
+	// keeps for later flows included.
+	Held() int
+	// GivenUp returns how many messages the parser gave out since Reset without
+	// what they waited for, because a bound of its own left no room for more.
+	GivenUp() int
+}
+
 // DatagramParser turns the datagrams of one flow into messages of type M.
 // The rules of SessionParser on dst, lent data and the life of messages hold.
 type DatagramParser[M any] interface {

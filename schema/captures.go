@@ -38,7 +38,7 @@ type Capture struct {
 
 	// Beside the outcomes.
 	BadChecksums int64  `parquet:"bad_checksums,delta" id:"24" doc:"beside the outcomes: packets whose IPv4 header or transport checksum is wrong; one that was left to the network card is not wrong"`
-	LimitHits    int64  `parquet:"limit_hits,delta" id:"25" doc:"beside the outcomes: times that a bound of memory acted on packets of this file"`
+	LimitHits    int64  `parquet:"limit_hits,delta" id:"25" doc:"beside the outcomes: times that a bound of memory made something be given up for packets of this file; the sum of flows_evicted, holes_given_up, datagrams_given_up, parsers_given_up and pending_given_up"`
 	Error        string `parquet:"error,optional" id:"26" doc:"why the file could not be read to its end; what came before is in the tables"`
 	ErrorOffset  *int64 `parquet:"error_offset,optional" id:"27" doc:"byte offset of the error in the file, decompressed where it is compressed"`
 	ErrorPacket  *int64 `parquet:"error_packet,optional" id:"28" doc:"number of the packet at which the error stands, counted from 1"`
@@ -50,6 +50,15 @@ type Capture struct {
 	ReceivedPackets  *int64 `parquet:"received_packets,optional" id:"30" doc:"packets that the interfaces received, by the interface statistics of a pcapng; NULL: not given"`
 	DroppedPackets   *int64 `parquet:"dropped_packets,optional" id:"31" doc:"packets that are missing because the interface or the system dropped them: the interface statistics or, without them, the drop counts of the packets of a pcapng; the count of a snoop or erf file; NULL: not given"`
 	LinkErrorPackets int64  `parquet:"link_error_packets,delta" id:"32" doc:"beside the outcomes: packets that the file marks as received with a link-layer error"`
+
+	// Of LimitHits.
+	FlowsEvicted     int64 `parquet:"flows_evicted,delta" id:"36" doc:"beside the outcomes: flows that were ended early because --max-flows were live"`
+	HolesGivenUp     int64 `parquet:"holes_given_up,delta" id:"37" doc:"beside the outcomes: holes in TCP streams that were given up early because a bound on what is held for reassembly was reached"`
+	DatagramsGivenUp int64 `parquet:"datagrams_given_up,delta" id:"38" doc:"beside the outcomes: incomplete fragmented datagrams that were given up early because a bound on fragments was reached"`
+	ParsersGivenUp   int64 `parquet:"parsers_given_up,delta" id:"39" doc:"beside the outcomes: flows whose parser was ended early because --max-parser-bytes were held"`
+	PendingGivenUp   int64 `parquet:"pending_given_up,delta" id:"40" doc:"beside the outcomes: requests and queries that became a row without their response because --max-pending of their flow waited"`
+
+	FragmentOverlaps int64  `parquet:"fragment_overlaps,delta" id:"41" doc:"beside the outcomes: fragments that overlap others of their datagram without being the same again, or contradict its end"`
 	Warning          string `parquet:"warning,optional" id:"33" doc:"what is odd of a file that was read to its end, as bytes after the end of compressed data"`
 }
 

@@ -184,6 +184,17 @@ func (d *Dir) removeFiles(names []string) error {
 	return nil
 }
 
+// Scratch returns a new file for what does not fit in memory, on the disk
+// where the dataset goes. It is the caller's to close and remove; what a killed
+// run left of it the next one clears away.
+func (d *Dir) Scratch() (*os.File, error) {
+	f, err := os.CreateTemp(d.path(tmpName, "tables"), "scratch-")
+	if err == nil {
+		os.Remove(f.Name()) // where the system lets go of a name before its file is closed
+	}
+	return f, err
+}
+
 func (d *Dir) path(elem ...string) string {
 	return filepath.Join(append([]string{d.out}, elem...)...)
 }

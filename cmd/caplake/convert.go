@@ -32,6 +32,16 @@ type options struct {
 	maxFlows                count
 	maxHeldPerSide, maxHeld size
 	maxFragments            size
+	maxHeldSegments         count
+	maxFragmented           count
+	fragmentTimeout         timeout
+	maxParsers              size
+	maxPending              count
+	maxRecord               size
+	buffers, rowGroupBytes  size
+	maxCertificates         size
+	readAhead               natural
+	readAheadBytes          size
 	workers, shards         count
 	filter                  filter.Filter
 	dryRun, json            bool
@@ -101,9 +111,23 @@ func (o *options) groups() []group {
 
 	fs = add("Bounds of memory (what a bound cuts is counted and reported)")
 	number(fs, &o.maxFlows, "max-flows", d.MaxFlows, "live flows; beyond it the oldest are ended")
-	bytes(fs, &o.maxHeldPerSide, "max-held-per-side", int64(d.MaxHeldPerSide), "bytes held for reassembly for one side of a flow")
-	bytes(fs, &o.maxHeld, "max-held", d.MaxHeld, "bytes held for reassembly in all")
+	bytes(fs, &o.maxHeld, "max-held", d.MaxHeld, "bytes held for the reassembly of TCP in all")
+	bytes(fs, &o.maxHeldPerSide, "max-held-per-side", int64(d.MaxHeldPerSide), "same for one side of a flow")
+	number(fs, &o.maxHeldSegments, "max-held-segments", d.MaxHeldSegments, "segments held for one side of a flow")
 	bytes(fs, &o.maxFragments, "max-fragment-bytes", d.MaxFragmentBytes, "bytes of incomplete fragmented datagrams")
+	number(fs, &o.maxFragmented, "max-fragmented", d.MaxFragmented, "incomplete fragmented datagrams")
+	duration(fs, &o.fragmentTimeout, "fragment-timeout", d.FragmentTimeout, "fragments wait this long for the rest of their datagram")
+	bytes(fs, &o.maxParsers, "max-parser-bytes", d.MaxParserBytes, "bytes held by parsers and by what is not yet known to be of a protocol; beyond it the oldest are ended")
+	value(fs, &o.maxPending, "max-pending", "requests or queries of one flow that wait for their response (default: 32 for HTTP/1, 256 for HTTP/2 and DNS)")
+	bytes(fs, &o.maxRecord, "max-record-bytes", d.MaxRecordBytes, "longest record of a capture; a longer one is taken for damage")
+
+	fs = add("Bounds of memory (what is beyond waits or goes to disk, and nothing is lost)")
+	bytes(fs, &o.buffers, "buffer-bytes", d.BufferBytes, "packets on their way from the captures")
+	o.readAhead = natural(d.ReadAhead)
+	value(fs, &o.readAhead, "read-ahead", "captures that are opened, and where compressed begin to be decompressed, before it is their turn; 0: none")
+	bytes(fs, &o.readAheadBytes, "read-ahead-bytes", d.ReadAheadBytes, "bytes that these have ready beyond 1MiB each")
+	bytes(fs, &o.rowGroupBytes, "row-group-bytes", d.RowGroupBytes, "rows of a table that wait to be written as one row group, if --row-group-rows are not reached before")
+	bytes(fs, &o.maxCertificates, "max-certificate-bytes", d.MaxCertificateBytes, "certificates, each once, that wait for the end of the run; more are sorted on disk")
 
 	fs = add("Running")
 	o.workers = 0
@@ -130,8 +154,12 @@ func (o *options) config() run.Config {
 		Attempt: time.Duration(o.attempt), CloseLinger: time.Duration(o.linger), Active: time.Duration(o.active),
 		MaxFlows: int(o.maxFlows), MaxHeldPerSide: int(o.maxHeldPerSide), MaxHeld: int64(o.maxHeld),
 		MaxFragmentBytes: int64(o.maxFragments),
-		Filter:           o.filter,
-		Workers:          int(o.workers), Shards: int(o.shards),
+		MaxHeldSegments:  int(o.maxHeldSegments), MaxFragmented: int(o.maxFragmented), FragmentTimeout: time.Duration(o.fragmentTimeout),
+		MaxParserBytes: int64(o.maxParsers), MaxPending: int(o.maxPending), MaxRecordBytes: int64(o.maxRecord),
+		BufferBytes: int64(o.buffers), RowGroupBytes: int64(o.rowGroupBytes), MaxCertificateBytes: int64(o.maxCertificates),
+		ReadAhead: o.readAhead.orNone(), ReadAheadBytes: int64(o.readAheadBytes),
+		Filter:  o.filter,
+		Workers: int(o.workers), Shards: int(o.shards),
 		Version: version,
 	}
 }

@@ -92,6 +92,30 @@ func (v *count) Set(s string) error {
 
 func (*count) Type() string { return "N" }
 
+// natural is a flag: a number, 0 included.
+type natural int
+
+func (v *natural) String() string { return strconv.Itoa(int(*v)) }
+
+func (v *natural) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return errors.New("want a number")
+	}
+	*v = natural(n)
+	return nil
+}
+
+func (*natural) Type() string { return "N" }
+
+// orNone returns the number as configurations have it, whose zero is the default.
+func (v natural) orNone() int {
+	if v == 0 {
+		return -1
+	}
+	return int(v)
+}
+
 // humanBytes returns n with three significant digits and a decimal unit, as
 // storage and networks count.
 func humanBytes(n int64) string {

@@ -20,7 +20,7 @@
 //
 // # Bounds
 //
-// A flow holds at most 256 queries that wait for a response, and 64 KiB of
+// A flow holds at most 256 queries (Config) that wait for a response, and 64 KiB of
 // them; the oldest goes first. A query waits no longer than a minute of packet
 // time. Of a stream at most one message a side is held. The text of
 // one message is held to 4 KiB and 16 times the message's length.

@@ -2,8 +2,20 @@ package dns
 
 import "github.com/caplake/caplake/flows"
 
+// Config bounds what a parser holds. Its zero value is the defaults.
+type Config struct {
+	MaxPending int // queries that wait for a response; 0: 256; at most 65,536
+}
+
+func (c Config) maxPending() int {
+	if c.MaxPending <= 0 {
+		return maxPending
+	}
+	return min(c.MaxPending, 1<<16)
+}
+
 const (
-	maxPending      = 256
+	maxPending      = 256 // by default
 	maxPendingBytes = 64 << 10
 	maxWait         = 60e9 // nanoseconds
 
@@ -21,6 +33,7 @@ type pairer struct {
 	entries     []entry
 	free        []uint16 // places without a query
 	bytes       int      // held by waiting queries
+	givenUp     int      // queries given out for want of room
 }
 
 // entry is a waiting query.
@@ -48,6 +61,7 @@ func (p *pairer) reset() {
 	p.rewind()
 	p.shrink()
 	p.ids, p.places, p.free, p.bytes = p.ids[:0], p.places[:0], p.free[:0], 0
+	p.givenUp = 0
 	// All places are free, and the lowest is taken first.
 	for i := len(p.entries) - 1; i >= 0; i-- {
 		if e := &p.entries[i]; cap(e.buf) > keepQuery {
@@ -57,8 +71,8 @@ func (p *pairer) reset() {
 	}
 }
 
-// take pairs m and appends what that completes.
-func (p *pairer) take(dst []Transaction, service Service, m *message) []Transaction {
+// take pairs m and appends what that completes. At most most queries wait.
+func (p *pairer) take(dst []Transaction, service Service, most int, m *message) []Transaction {
 	for len(p.ids) > 0 && m.start.Time-p.entries[p.places[0]].last.Time > maxWait {
 		dst = p.expire(dst, service)
 	}
@@ -88,7 +102,8 @@ func (p *pairer) take(dst []Transaction, service Service, m *message) []Transact
 		e.last = m.end
 		return dst
 	}
-	for len(p.ids) > 0 && (len(p.ids) >= maxPending || p.bytes+len(m.data) > maxPendingBytes) {
+	for len(p.ids) > 0 && (len(p.ids) >= most || p.bytes+len(m.data) > maxPendingBytes) {
+		p.givenUp++
 		dst = p.expire(dst, service)
 	}
 	p.wait(m, &o)

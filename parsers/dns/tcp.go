@@ -22,6 +22,7 @@ type TCP struct {
 	// Service is to be set before the first bytes; Reset keeps it. MDNS is
 	// taken for DNS: multicast has no streams.
 	Service Service
+	Config  Config // Reset keeps it
 	pairer
 	sides [2]stream
 }
@@ -101,7 +102,7 @@ func (p *TCP) message(dst []Transaction, side flows.Side, m *message) []Transact
 	} else if !plausible(m.data, m.size) {
 		p.sides[side].close()
 	}
-	return p.take(dst, p.service(), m)
+	return p.take(dst, p.service(), p.Config.maxPending(), m)
 }
 
 // Gap says that n bytes of side will never come.
@@ -173,7 +174,7 @@ func (p *TCP) service() Service {
 func (p *TCP) partial(dst []Transaction, side flows.Side, why Malformed) []Transaction {
 	s := &p.sides[side]
 	if len(s.buf) >= prefixLen+headerLen {
-		dst = p.take(dst, p.service(), &message{
+		dst = p.take(dst, p.service(), p.Config.maxPending(), &message{
 			side: side, start: s.start, end: s.end, data: s.buf[prefixLen:],
 			size: int(binary.BigEndian.Uint16(s.buf)), cut: why,
 		})

@@ -12,6 +12,7 @@ import "github.com/caplake/caplake/flows"
 // meet.
 type UDP struct {
 	Service Service // set it before the first datagram; Reset keeps it
+	Config  Config  // Reset keeps it
 	pairer
 }
 
@@ -21,7 +22,7 @@ func (p *UDP) Datagram(dst []Transaction, side flows.Side, at flows.Stamp, data 
 	if len(data) == 0 {
 		return dst
 	}
-	return p.take(dst, p.Service, &message{side: side, start: at, end: at, data: data, size: len(data)})
+	return p.take(dst, p.Service, p.Config.maxPending(), &message{side: side, start: at, end: at, data: data, size: len(data)})
 }
 
 // Idle reports that no query waits for its response.

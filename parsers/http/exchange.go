@@ -108,6 +108,7 @@ func (p *Parser) evict(dst []Exchange) []Exchange {
 	sl := p.queue[p.nresp]
 	sl.reqDone, sl.respDone = true, true
 	p.evicted++
+	p.givenUp++
 	i := p.nresp
 	p.queue = slices.Delete(p.queue, i, i+1)
 	p.nreq--

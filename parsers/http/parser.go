@@ -25,6 +25,7 @@ type Parser struct {
 	nreq    int // slots from the head whose request was begun, or will never come
 	nresp   int // slots from the head whose final response was begun, or will never come
 	evicted int // requests given out for want of room, whose responses may still come
+	givenUp int // all requests given out for want of room
 	done    []*slot
 	free    []*slot
 	scratch []byte

@@ -107,6 +107,7 @@ func (p *Parser) endBlock(dst []Exchange, s *stream, side flows.Side, at flows.S
 		sl.x.Request.End = at
 	}
 	for p.held > maxHeld && len(p.open) > 1 {
+		p.givenUp++
 		dst = p.remove(dst, p.open[0])
 	}
 	return dst

@@ -14,17 +14,18 @@ import (
 // Each side is a small machine over its own frames (stream); what joins them
 // are slots, one for each stream of HTTP/2 that is open.
 type Parser struct {
-	cfg    Config
-	sides  [2]stream
-	open   []*slot  // in the order of their beginnings
-	ids    []uint32 // of open, for the search
-	held   int      // bytes that the slots of open hold
-	done   []*slot
-	free   []*slot
-	depth  int
-	client flows.Side
-	known  bool // client is
-	reset  bool
+	cfg     Config
+	sides   [2]stream
+	open    []*slot  // in the order of their beginnings
+	ids     []uint32 // of open, for the search
+	held    int      // bytes that the slots of open hold
+	givenUp int      // exchanges given out for want of room
+	done    []*slot
+	free    []*slot
+	depth   int
+	client  flows.Side
+	known   bool // client is
+	reset   bool
 
 	highest uint32 // number of a stream, of either side's
 	closed  [64]uint32
@@ -524,6 +525,7 @@ func (p *Parser) find(id uint32) *slot {
 
 func (p *Parser) newSlot(dst []Exchange, id uint32, start flows.Stamp) ([]Exchange, *slot) {
 	if len(p.open) >= p.cfg.maxStreams() {
+		p.givenUp++
 		dst = p.remove(dst, p.open[0])
 	}
 	var sl *slot

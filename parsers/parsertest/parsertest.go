@@ -430,7 +430,16 @@ func (s Session[M]) memory(t reporter) {
 		if held > int64(s.MaxHeld) {
 			t.Errorf("%s: the parser holds %d bytes, more than %d", name, held, s.MaxHeld)
 		}
+		honest(t, name, p.parser, held)
 		runtime.KeepAlive(p)
+	}
+}
+
+// honest tests that a parsers.Bounded that was measured to hold so much says so: half of it at
+// least, beside what is too little to matter.
+func honest(t reporter, name string, parser any, held int64) {
+	if b, ok := parser.(parsers.Bounded); ok && held > 2*int64(b.Held())+4<<10 {
+		t.Errorf("%s: the parser holds %d bytes and says %d", name, held, b.Held())
 	}
 }
 
@@ -523,9 +532,11 @@ func (d Datagram[M]) Test(t *testing.T) {
 					fed += len(data) + 1
 				}
 				got = nil
-				if held := heap() - before; held > int64(d.MaxHeld) {
+				held := heap() - before
+				if held > int64(d.MaxHeld) {
 					t.Errorf("the %s alone of %s: the parser holds %d bytes, more than %d", side, script.Name, held, d.MaxHeld)
 				}
+				honest(t, fmt.Sprintf("the %s alone of %s", side, script.Name), p, held)
 				runtime.KeepAlive(p)
 			}
 		}

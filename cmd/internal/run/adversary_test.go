@@ -122,7 +122,7 @@ func TestAdversaries(t *testing.T) {
 			if f.FlowSrc.PayloadBytes != 1<<19 {
 				t.Errorf("%d payload bytes", f.FlowSrc.PayloadBytes)
 			}
-			wantWarning(t, r, "holes in TCP streams")
+			wantWarning(t, r, "in a TCP stream")
 		}},
 		{"every other byte, for ever", run.Config{MaxHeld: 1 << 20}, func(c *capture) {
 			for f := range uint16(50) {

@@ -42,7 +42,21 @@ type Config struct {
 	MaxFlows         int   // live flows; default 2^21
 	MaxHeldPerSide   int   // bytes of one side held for reassembly; default 1 MiB
 	MaxHeld          int64 // bytes held for reassembly in all; default 256 MiB
+	MaxHeldSegments  int   // segments of one side held for reassembly; default 1024
 	MaxFragmentBytes int64 // bytes of incomplete fragmented datagrams; default 16 MiB
+	MaxFragmented    int   // incomplete fragmented datagrams; default 4096
+	MaxParserBytes   int64 // bytes that parsers hold, and what is held until one is found; default 1 GiB
+	MaxPending       int   // requests or queries of one flow that wait for their response; default 32 for HTTP/1, 256 for HTTP/2 and DNS
+
+	// Bounds beyond which something waits, or goes to disk: nothing is given up.
+	MaxCertificateBytes int64 // distinct certificates in memory, the others sorted on disk; default 64 MiB
+	BufferBytes         int64 // packets on their way, as read from captures; default 4 MiB
+	ReadAhead           int   // captures that are opened and decompressed before their turn, 0: default 3; negative: none
+	ReadAheadBytes      int64 // what these take beyond a MiB each; default 32 MiB
+	RowGroupBytes       int64 // bytes in memory of a row group's rows; default 128 MiB
+
+	FragmentTimeout time.Duration // how long fragments wait, in times of packets; default 30 s
+	MaxRecordBytes  int64         // of a packet's record in a capture, more is damage; default 16 MiB
 
 	Filter filter.Filter // which packets are looked at; the others are counted and left out
 
@@ -58,6 +72,7 @@ type Config struct {
 // Default returns the configuration that a zero Config stands for.
 func Default() Config {
 	f := flows.Config{}.WithDefaults()
+	in := ingest.Config{}.WithDefaults()
 	return Config{
 		Shards:           64,
 		Format:           "parquet",
@@ -72,9 +87,21 @@ func Default() Config {
 		MaxFlows:         1 << 21,
 		MaxHeldPerSide:   f.MaxHeldPerSide,
 		MaxHeld:          256 << 20,
-		MaxFragmentBytes: 16 << 20,
-		Workers:          runtime.GOMAXPROCS(0),
-		Version:          "dev",
+		MaxHeldSegments:  f.MaxHeldSegments,
+		MaxFragmentBytes: int64(in.MaxFragmentBytes),
+		MaxFragmented:    in.MaxFragmentDatagrams,
+		MaxParserBytes:   1 << 30,
+
+		MaxCertificateBytes: 64 << 20,
+		BufferBytes:         int64(in.BlockBytes * in.MaxBlocks),
+		ReadAhead:           in.ReadAhead,
+		ReadAheadBytes:      int64(in.ReadAheadBytes),
+		RowGroupBytes:       128 << 20,
+		FragmentTimeout:     time.Duration(in.FragmentTimeout),
+		MaxRecordBytes:      int64(in.MaxRecordBytes),
+
+		Workers: runtime.GOMAXPROCS(0),
+		Version: "dev",
 	}
 }
 
@@ -103,7 +130,9 @@ func (c *Config) Validate() error {
 	if c.RowGroupRows < 0 {
 		bad("--row-group-rows %d: must be positive", c.RowGroupRows)
 	}
-	if c.MaxFlows < 0 || c.MaxHeldPerSide < 0 || c.MaxHeld < 0 || c.MaxFragmentBytes < 0 {
+	if c.MaxFlows < 0 || c.MaxHeldPerSide < 0 || c.MaxHeld < 0 || c.MaxHeldSegments < 0 || c.MaxFragmentBytes < 0 ||
+		c.MaxFragmented < 0 || c.MaxParserBytes < 0 || c.MaxPending < 0 || c.MaxCertificateBytes < 0 || c.ReadAheadBytes < 0 ||
+		c.RowGroupBytes < 0 {
 		bad("a memory bound must be positive")
 	}
 	if c.SPLT < 0 || c.SPLT > flows.MaxShapePackets {
@@ -112,6 +141,20 @@ func (c *Config) Validate() error {
 	if c.FirstBytes < 0 || c.FirstBytes > flows.MaxShapeBytes {
 		bad("--first-bytes %d: must be 0 to %d", c.FirstBytes, flows.MaxShapeBytes)
 	}
+	if c.FragmentTimeout < 0 || c.FragmentTimeout > 24*time.Hour {
+		bad("--fragment-timeout: must be at most 24h")
+	}
+	between := func(flag string, v, least, most int64) {
+		if v != 0 && (v < least || v > most) {
+			bad("--%s %d: must be %d to %d", flag, v, least, most)
+		}
+	}
+	between("max-fragment-bytes", c.MaxFragmentBytes, 64<<10, 1<<40)
+	between("max-fragmented", int64(c.MaxFragmented), 1, 1<<30)
+	between("max-pending", int64(c.MaxPending), 1, 1<<16)
+	between("buffer-bytes", c.BufferBytes, 512<<10, 1<<40)
+	between("read-ahead", int64(c.ReadAhead), -1, 1<<10)
+	between("max-record-bytes", c.MaxRecordBytes, 64<<10, 1<<30)
 	if err := c.Filter.Validate(); err != nil {
 		errs = append(errs, err)
 	}
@@ -133,7 +176,17 @@ func (c Config) withDefaults() Config {
 	or(&c.MaxFlows, d.MaxFlows)
 	or(&c.MaxHeldPerSide, d.MaxHeldPerSide)
 	or(&c.MaxHeld, d.MaxHeld)
+	or(&c.MaxHeldSegments, d.MaxHeldSegments)
 	or(&c.MaxFragmentBytes, d.MaxFragmentBytes)
+	or(&c.MaxFragmented, d.MaxFragmented)
+	or(&c.MaxParserBytes, d.MaxParserBytes)
+	or(&c.MaxCertificateBytes, d.MaxCertificateBytes)
+	or(&c.BufferBytes, d.BufferBytes)
+	or(&c.ReadAhead, d.ReadAhead)
+	or(&c.ReadAheadBytes, d.ReadAheadBytes)
+	or(&c.RowGroupBytes, d.RowGroupBytes)
+	or(&c.FragmentTimeout, d.FragmentTimeout)
+	or(&c.MaxRecordBytes, d.MaxRecordBytes)
 	or(&c.Workers, d.Workers)
 	or(&c.Version, d.Version)
 	if c.Logger == nil {
@@ -154,29 +207,36 @@ func or[T comparable](v *T, d T) {
 // tracking returns the part of a shard's tracker in c.
 func (c *Config) tracking() flows.Config {
 	return flows.Config{
-		TCPIdle:        int64(c.TCPIdle),
-		UDPIdle:        int64(c.UDPIdle),
-		ICMPIdle:       int64(c.ICMPIdle),
-		OtherIdle:      int64(c.OtherIdle),
-		Attempt:        int64(c.Attempt),
-		CloseLinger:    int64(c.CloseLinger),
-		Active:         int64(c.Active),
-		MaxFlows:       max(1, c.MaxFlows/c.Shards),
-		MaxHeldPerSide: c.MaxHeldPerSide,
-		MaxHeld:        max(1, int(c.MaxHeld/int64(c.Shards))),
-		Dedup:          c.Dedup,
-		Packets:        c.SPLT,
-		PayloadBytes:   c.FirstBytes,
-		Entropy:        c.Entropy,
+		TCPIdle:         int64(c.TCPIdle),
+		UDPIdle:         int64(c.UDPIdle),
+		ICMPIdle:        int64(c.ICMPIdle),
+		OtherIdle:       int64(c.OtherIdle),
+		Attempt:         int64(c.Attempt),
+		CloseLinger:     int64(c.CloseLinger),
+		Active:          int64(c.Active),
+		MaxFlows:        max(1, c.MaxFlows/c.Shards),
+		MaxHeldPerSide:  c.MaxHeldPerSide,
+		MaxHeld:         max(1, int(c.MaxHeld/int64(c.Shards))),
+		MaxHeldSegments: c.MaxHeldSegments,
+		Dedup:           c.Dedup,
+		Packets:         c.SPLT,
+		PayloadBytes:    c.FirstBytes,
+		Entropy:         c.Entropy,
 	}
 }
 
 func (c *Config) ingest() ingest.Config {
 	i := ingest.Config{
-		MaxFragmentBytes: int(c.MaxFragmentBytes),
-		Checksums:        !c.NoChecksums,
-		NoHash:           c.NoHash,
-		NoDecap:          c.NoDecap,
+		MaxFragmentBytes:     int(c.MaxFragmentBytes),
+		MaxFragmentDatagrams: c.MaxFragmented,
+		FragmentTimeout:      int64(c.FragmentTimeout),
+		MaxRecordBytes:       int(c.MaxRecordBytes),
+		ReadAhead:            c.ReadAhead,
+		ReadAheadBytes:       int(c.ReadAheadBytes),
+		MaxBlocks:            int(c.BufferBytes) / ingest.Config{}.WithDefaults().BlockBytes,
+		Checksums:            !c.NoChecksums,
+		NoHash:               c.NoHash,
+		NoDecap:              c.NoDecap,
 	}
 	c.Filter.Apply(&i)
 	return i
@@ -212,8 +272,17 @@ func (c *Config) effective() map[string]string {
 		"active":             dur(c.Active),
 		"max_flows":          strconv.Itoa(c.MaxFlows),
 		"max_held_per_side":  strconv.Itoa(c.MaxHeldPerSide),
+		"max_held_segments":  strconv.Itoa(c.MaxHeldSegments),
 		"max_held":           strconv.FormatInt(c.MaxHeld, 10),
 		"max_fragment_bytes": strconv.FormatInt(c.MaxFragmentBytes, 10),
+		"max_fragmented":     strconv.Itoa(c.MaxFragmented),
+		"fragment_timeout":   dur(c.FragmentTimeout),
+		"max_parser_bytes":   strconv.FormatInt(c.MaxParserBytes, 10),
+		"max_record_bytes":   strconv.FormatInt(c.MaxRecordBytes, 10),
+		"row_group_bytes":    strconv.FormatInt(c.RowGroupBytes, 10),
+	}
+	if c.MaxPending != 0 {
+		settings["max_pending"] = strconv.Itoa(c.MaxPending)
 	}
 	for name, value := range c.Filter.Settings() {
 		settings["filter_"+name] = value

@@ -44,7 +44,7 @@ func dtlsProtocol(options schema.TLSOptions) protocol {
 				row: func(s *sessions, f *flows.Flow, row *schema.Session, m *tls.Handshake) {
 					s.out.tls.rows = schema.AppendTLS(s.out.tls.rows, m, row, &s.arena, s.certs, options)
 					s.out.tls.key(s.at)
-					s.noteCertificates(m, row)
+					s.sightings.note(m, row, s.certs)
 					f.User[userHTTP] += 1 << 32
 				},
 			}

@@ -113,7 +113,7 @@ func (i *CaptureInfo) describe(c *ingest.Capture) {
 		i.FirstTime, i.LastTime = pointer(c.FirstTime), pointer(c.LastTime)
 	}
 	var r Report
-	r.add(c)
+	r.add(c, acts{})
 	i.Outcomes = r.Outcomes
 	if len(r.Damaged) > 0 {
 		i.Damage = &r.Damaged[0]

@@ -51,7 +51,7 @@ func protocols(c *Config) []protocol {
 					row: func(s *sessions, f *flows.Flow, row *schema.Session, m *tls.Handshake) {
 						s.out.tls.rows = schema.AppendTLS(s.out.tls.rows, m, row, &s.arena, s.certs, tlsOptions)
 						s.out.tls.key(s.at)
-						s.noteCertificates(m, row)
+						s.sightings.note(m, row, s.certs)
 						f.User[userHTTP] += 1 << 32
 					},
 				}
@@ -62,7 +62,7 @@ func protocols(c *Config) []protocol {
 			stream: byPayload(http.Probe),
 			newStream: func() streamSession {
 				return &stream[http.Exchange]{
-					parser: http.New(http.Config{Headers: c.Headers}),
+					parser: http.New(http.Config{Headers: c.Headers, MaxPending: c.MaxPending}),
 					row: func(s *sessions, f *flows.Flow, row *schema.Session, m *http.Exchange) {
 						m.Depth += s.session(f).rowsBefore
 						s.out.http.rows = schema.AppendHTTP(s.out.http.rows, m, row, &s.arena, httpOptions)
@@ -77,7 +77,7 @@ func protocols(c *Config) []protocol {
 			stream: byPayload(http2.Probe),
 			newStream: func() streamSession {
 				return &stream[http2.Exchange]{
-					parser: http2.New(http2.Config{Headers: c.Headers}),
+					parser: http2.New(http2.Config{Headers: c.Headers, MaxStreams: c.MaxPending}),
 					row: func(s *sessions, f *flows.Flow, row *schema.Session, m *http2.Exchange) {
 						m.Depth += s.session(f).rowsBefore
 						s.out.http.rows = schema.AppendHTTP2(s.out.http.rows, m, row, &s.arena, httpOptions)
@@ -98,10 +98,10 @@ func protocols(c *Config) []protocol {
 				return probeDNS(f, data, false)
 			},
 			newStream: func() streamSession {
-				return &stream[dns.Transaction]{parser: new(dns.TCP), row: dnsRow}
+				return &stream[dns.Transaction]{parser: &dns.TCP{Config: dns.Config{MaxPending: c.MaxPending}}, row: dnsRow}
 			},
 			newDatagram: func() datagramSession {
-				return &datagram[dns.Transaction]{parser: new(dns.UDP), row: dnsRow,
+				return &datagram[dns.Transaction]{parser: &dns.UDP{Config: dns.Config{MaxPending: c.MaxPending}}, row: dnsRow,
 					begin: func(p parsers.DatagramParser[dns.Transaction], f *flows.Flow) {
 						p.(*dns.UDP).Service = dns.ServiceOf(f.SrcPort, f.DstPort)
 					}}
@@ -200,7 +200,8 @@ type streamSession interface {
 	rst(s *sessions, f *flows.Flow, row *schema.Session, side flows.Side, at flows.Stamp)
 	end(s *sessions, f *flows.Flow, row *schema.Session)
 	done() bool
-	tunnel() tunneler // nil unless the bytes from now on are of another protocol
+	bounded() parsers.Bounded // nil: the parser does not say what it holds
+	tunnel() tunneler         // nil unless the bytes from now on are of another protocol
 }
 
 // datagramSession is the like for a UDP flow.
@@ -208,6 +209,7 @@ type datagramSession interface {
 	start(f *flows.Flow)
 	idle() bool
 	done() bool // no datagram of the flow can yield a message
+	bounded() parsers.Bounded
 	datagram(s *sessions, f *flows.Flow, row *schema.Session, side flows.Side, at flows.Stamp, data []byte)
 	end(s *sessions, f *flows.Flow, row *schema.Session)
 }
@@ -259,6 +261,8 @@ func (t *stream[M]) end(s *sessions, f *flows.Flow, row *schema.Session) {
 
 func (t *stream[M]) done() bool { return t.parser.Done() }
 
+func (t *stream[M]) bounded() parsers.Bounded { return bounded(t.parser) }
+
 func (t *stream[M]) tunnel() tunneler {
 	if u, ok := t.parser.(tunneler); ok && u.Tunnel() {
 		return u
@@ -274,6 +278,8 @@ type datagram[M any] struct {
 }
 
 func (t *datagram[M]) idle() bool { return t.parser.Idle() }
+
+func (t *datagram[M]) bounded() parsers.Bounded { return bounded(t.parser) }
 
 func (t *datagram[M]) done() bool {
 	d, ok := t.parser.(interface{ Done() bool })

@@ -1,6 +1,10 @@
 package run
 
-import "github.com/caplake/caplake/ingest"
+import (
+	"strconv"
+
+	"github.com/caplake/caplake/ingest"
+)
 
 // Report says what a run did. It is what --json prints.
 type Report struct {
@@ -16,6 +20,27 @@ type Report struct {
 	Skipped    []string      `json:"skipped"`  // files of directories that are no captures
 	Warnings   []string      `json:"warnings"`
 	Out        string        `json:"out"`
+
+	limits    acts
+	datagrams uint64 // given up incomplete
+}
+
+// warn says which bounds acted during the run, and what raises them.
+func (r *Report) warn() {
+	add := func(n uint64, one, many, flag string) {
+		switch n {
+		case 0:
+		case 1:
+			r.Warnings = append(r.Warnings, "1 "+one+": raise "+flag)
+		default:
+			r.Warnings = append(r.Warnings, strconv.FormatUint(n, 10)+" "+many+": raise "+flag)
+		}
+	}
+	add(r.limits.flows, "flow was ended early", "flows were ended early", "--max-flows")
+	add(r.limits.holes, "hole in a TCP stream was given up early", "holes in TCP streams were given up early", "--max-held, --max-held-per-side or --max-held-segments")
+	add(r.datagrams, "incomplete fragmented datagram was given up early", "incomplete fragmented datagrams were given up early", "--max-fragment-bytes or --max-fragmented")
+	add(r.limits.parsers, "flow's messages were given up", "flows' messages were given up", "--max-parser-bytes")
+	add(r.limits.pending, "request or query was given up waiting", "requests or queries were given up waiting", "--max-pending")
 }
 
 // TableReport is one table's file.
@@ -41,8 +66,8 @@ type Damage struct {
 	Error  string `json:"error"`
 }
 
-// add counts an input's ledger.
-func (r *Report) add(c *ingest.Capture) {
+// add counts an input's ledger, and what was given up for it.
+func (r *Report) add(c *ingest.Capture, a acts) {
 	r.Inputs++
 	r.Packets += int64(c.Packets)
 	r.Bytes += c.Bytes
@@ -67,7 +92,10 @@ func (r *Report) add(c *ingest.Capture) {
 	count(&r.Outcomes, "filtered", c.Filtered)
 	count(&r.Flags, "bad_checksum", c.BadChecksums)
 	count(&r.Flags, "out_of_order", c.OutOfOrder)
-	count(&r.Flags, "limits_hit", c.LimitsHit)
+	count(&r.Flags, "fragment_overlaps", c.FragmentOverlaps)
+	count(&r.Flags, "limits_hit", c.LimitsHit+a.total())
+	r.limits.add(a)
+	r.datagrams += c.LimitsHit
 	if c.Damaged() {
 		r.Damaged = append(r.Damaged, Damage{c.Name, int64(c.ErrPacket), c.ErrOffset, c.Err})
 	}

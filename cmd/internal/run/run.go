@@ -1,7 +1,6 @@
 package run
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/caplake/caplake/cmd/internal/views"
-	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/ingest"
 	"github.com/caplake/caplake/schema"
 	"github.com/caplake/caplake/writers"
@@ -101,12 +99,13 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 	}
 
 	dir, err := writers.NewDir(cfg.Out, writers.Options{
-		Format:       writers.Format(cfg.Format),
-		Workers:      cfg.Workers,
-		RowGroupRows: cfg.RowGroupRows,
-		Version:      cfg.Version,
-		Config:       cfg.effective(),
-		Overwrite:    cfg.Overwrite,
+		Format:        writers.Format(cfg.Format),
+		Workers:       cfg.Workers,
+		RowGroupRows:  cfg.RowGroupRows,
+		RowGroupBytes: cfg.RowGroupBytes,
+		Version:       cfg.Version,
+		Config:        cfg.effective(),
+		Overwrite:     cfg.Overwrite,
 	})
 	if err != nil {
 		return nil, err
@@ -126,14 +125,9 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 	}
 
 	report := &Report{Out: cfg.Out, Skipped: plan.Skipped}
-	workers, err := track(ctx, &cfg, plan, t, report)
-	if err != nil {
+	if err := track(ctx, &cfg, plan, t, report); err != nil {
 		return nil, err
 	}
-	if err := t.certificates.Append(certificates(workers)); err != nil {
-		return nil, err
-	}
-	report.limits(workers)
 
 	manifest, err := dir.Commit()
 	if err != nil {
@@ -147,45 +141,36 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 		}
 		report.Tables = append(report.Tables, r)
 	}
+	report.warn()
 	report.Duration = time.Since(began).Seconds()
 	report.PeakMemory = peakMemory()
 	return report, nil
 }
 
-// track reads the captures and follows their flows to the end. It returns the
-// workers for what they have counted.
-func track(ctx context.Context, cfg *Config, plan *ingest.Plan, t *tables, report *Report) ([]*worker, error) {
+// track reads the captures and follows their flows to the end.
+func track(ctx context.Context, cfg *Config, plan *ingest.Plan, t *tables, report *Report) error {
 	m := newMerger(cfg.Workers, t)
 	workers := make([]*worker, cfg.Workers)
+	seen := make([]*sightings, cfg.Workers)
 	for i := range workers {
 		workers[i] = newWorker(i, cfg, m)
+		seen[i] = workers[i].sessions.sightings
+		seen[i].scratch = t.dir.Scratch
+		defer seen[i].close()
 	}
 	handle := func(number int, b *ingest.Batch) error { return workers[number].batch(b) }
-	var failed error
-	done := func(input uint32, c *ingest.Capture) {
-		if err := c.Balanced(); err != nil {
-			failed = errors.Join(failed, err)
-		}
-		report.add(c)
+	captures := make([]ingest.Capture, 0, len(plan.Inputs))
+	done := func(_ uint32, c *ingest.Capture) {
+		captures = append(captures, *c)
 		cfg.Logger.Debug("read", "file", c.Name, "format", c.Format, "compression", c.Compression, "links", c.LinkTypes,
 			"packets", c.Packets, "in_flow", c.InFlow, "not_ip", c.NotIP, "unsupported_link", c.UnsupportedLink,
 			"malformed", c.MalformedLink+c.MalformedNetwork+c.MalformedTransport, "filtered", c.Filtered)
 		if c.Damaged() {
 			cfg.Logger.Warn("damaged input", "file", c.Name, "packet", c.ErrPacket, "offset", c.ErrOffset, "error", c.Err)
 		}
-		row := captureRow(input, c)
-		for _, w := range workers {
-			if int(input) <= len(w.duplicates) {
-				row.Duplicates += int64(w.duplicates[input-1])
-			}
-		}
-		failed = errors.Join(failed, t.captures.Append([]schema.Capture{row}))
 	}
 	if err := plan.Run(ctx, cfg.ingest(), cfg.Workers, handle, done); err != nil {
-		return nil, err
-	}
-	if failed != nil {
-		return nil, failed
+		return err
 	}
 	parallel := func(do func(*worker) error) error {
 		var g errgroup.Group
@@ -197,36 +182,33 @@ func track(ctx context.Context, cfg *Config, plan *ingest.Plan, t *tables, repor
 		}
 		return ctx.Err()
 	}
-	return workers, end(workers, parallel)
-}
-
-// certificates returns a row for each distinct certificate, at its earliest sighting, in
-// the order of sightings.
-func certificates(workers []*worker) []schema.Certificate {
-	all := make(map[string]schema.Certificate)
-	for _, w := range workers {
-		for _, c := range w.sessions.sightings {
-			keepEarliest(all, c)
+	if err := end(workers, parallel); err != nil {
+		return err
+	}
+	if err := mergeSightings(seen, t.certificates.Append); err != nil {
+		return err
+	}
+	for i := range captures {
+		var a acts
+		duplicates := uint64(0)
+		for _, w := range workers {
+			a.add(w.sessions.acts[uint32(i+1)])
+			if i < len(w.duplicates) {
+				duplicates += w.duplicates[i]
+			}
+		}
+		report.add(&captures[i], a)
+		row := captureRow(uint32(i+1), &captures[i], a)
+		row.Duplicates = int64(duplicates)
+		if err := t.captures.Append([]schema.Capture{row}); err != nil {
+			return err
 		}
 	}
-	rows := make([]schema.Certificate, 0, len(all))
-	for _, c := range all {
-		rows = append(rows, c)
-	}
-	slices.SortFunc(rows, func(a, b schema.Certificate) int {
-		return cmp.Or(cmp.Compare(a.Position, b.Position), cmp.Compare(a.SHA256, b.SHA256))
-	})
-	return rows
-}
-
-func keepEarliest(sightings map[string]schema.Certificate, c schema.Certificate) {
-	if old, ok := sightings[c.SHA256]; !ok || c.Before(&old) {
-		sightings[c.SHA256] = c
-	}
+	return nil
 }
 
 // captureRow makes a row of an input's ledger.
-func captureRow(input uint32, c *ingest.Capture) schema.Capture {
+func captureRow(input uint32, c *ingest.Capture, a acts) schema.Capture {
 	row := schema.Capture{
 		CaptureID:            int32(input),
 		Path:                 c.Name,
@@ -251,7 +233,13 @@ func captureRow(input uint32, c *ingest.Capture) schema.Capture {
 		FilteredPackets:      int64(c.Filtered),
 		BadChecksums:         int64(c.BadChecksums),
 		OffloadChecksums:     int64(c.Offloaded),
-		LimitHits:            int64(c.LimitsHit),
+		FragmentOverlaps:     int64(c.FragmentOverlaps),
+		LimitHits:            int64(c.LimitsHit + a.total()),
+		FlowsEvicted:         int64(a.flows),
+		HolesGivenUp:         int64(a.holes),
+		DatagramsGivenUp:     int64(c.LimitsHit),
+		ParsersGivenUp:       int64(a.parsers),
+		PendingGivenUp:       int64(a.pending),
 		Error:                c.Err,
 		LinkErrorPackets:     int64(c.LinkErrors),
 		Warning:              c.Warning,
@@ -278,20 +266,3 @@ func pointer[T any](v T) *T { return &v }
 
 // clamp keeps what a capture claims within a column.
 func clamp(v uint64) int64 { return int64(min(v, math.MaxInt64)) }
-
-// limits says which bounds acted during the run.
-func (r *Report) limits(workers []*worker) {
-	var s flows.Stats
-	for _, w := range workers {
-		for _, t := range w.trackers {
-			s.Evicted += t.Stats.Evicted
-			s.HeldLimitHits += t.Stats.HeldLimitHits
-		}
-	}
-	if s.Evicted > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%d flows were ended early because --max-flows were live", s.Evicted))
-	}
-	if s.HeldLimitHits > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%d holes in TCP streams were given up early because a bound on held bytes was reached", s.HeldLimitHits))
-	}
-}

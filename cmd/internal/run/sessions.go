@@ -5,7 +5,6 @@ import (
 
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers"
-	"github.com/caplake/caplake/parsers/tls"
 	"github.com/caplake/caplake/schema"
 )
 
@@ -15,8 +14,11 @@ import (
 type sessions struct {
 	protocols []protocol
 	arena     schema.Arena
+	names     schema.Arena // of session.row alone, which lives longer than rows and would keep their memory
 	certs     *schema.CertCache
-	sightings map[string]schema.Certificate // by fingerprint, the earliest
+	sightings *sightings
+	budget    *budget // of the shard whose packet or flow is at hand
+	acts      ledger
 
 	slab  []*session // by reference-1
 	free  []uint32
@@ -26,8 +28,7 @@ type sessions struct {
 	encaps     [][]flows.Encap // by Flow.Encap-1
 	freeEncaps []uint32
 
-	batchEncaps []flows.Encap // of the batch at hand
-	certRows    []schema.Certificate
+	batchEncaps []flows.Encap  // of the batch at hand
 	shape       *flows.Shape   // of the flow that ends now
 	at          flows.Position // key of the rows that come about now
 	out         *output
@@ -42,13 +43,21 @@ const (
 
 // session is what is known of a flow that carries payload.
 type session struct {
-	row   schema.Session
-	named bool // row is filled in
-	index int  // of the protocol
-	tcp   streamSession
-	udp   datagramSession
-	sides [2]probing
-	tries int
+	flow    *flows.Flow
+	row     schema.Session
+	named   bool // row is filled in
+	index   int  // of the protocol
+	tcp     streamSession
+	udp     datagramSession
+	bounded parsers.Bounded // the parser; nil: there is none, or it does not say
+	sides   [2]probing
+	tries   int
+
+	budget         *budget
+	older, younger *session // of the same budget
+	charged        int      // to it
+	givenUp        int      // by the parser, as far as it was counted
+
 	// rowsBefore is the number of HTTP exchanges that the flow gave before its
 	// present parser: an upgrade goes on counting.
 	rowsBefore int
@@ -66,6 +75,9 @@ type probing struct {
 const (
 	maxProbe = 4096
 	maxTries = 32
+
+	keepProbe = 512  // bytes of a buffer that waits for another flow
+	keepIdle  = 4096 // parsers of a protocol that wait for another flow
 )
 
 func newSessions(c *Config) *sessions {
@@ -73,7 +85,8 @@ func newSessions(c *Config) *sessions {
 	s := &sessions{
 		protocols: list,
 		certs:     new(schema.CertCache),
-		sightings: make(map[string]schema.Certificate),
+		sightings: newSightings(c.MaxCertificateBytes / int64(c.Workers)),
+		acts:      make(ledger),
 		out:       newOutput(ownTables(list)),
 	}
 	s.idle = make([][]streamSession, len(s.protocols))
@@ -94,14 +107,17 @@ func (s *sessions) session(f *flows.Flow) *session {
 		ref = uint32(len(s.slab))
 	}
 	f.User[userSession] |= uint64(ref)
-	return s.slab[ref-1] // a Flow keeps the reference, and stays free of pointers
+	e := s.slab[ref-1] // a Flow keeps the reference, and stays free of pointers
+	e.flow = f
+	s.budget.push(e)
+	return e
 }
 
 // name fills in what the rows of f repeat.
 func (s *sessions) name(f *flows.Flow, e *session) *schema.Session {
 	if !e.named {
 		e.named = true
-		e.row = schema.SessionOf(f, &s.arena)
+		e.row = schema.SessionOf(f, &s.names)
 	}
 	return &e.row
 }
@@ -109,9 +125,10 @@ func (s *sessions) name(f *flows.Flow, e *session) *schema.Session {
 func (s *sessions) drop(f *flows.Flow) {
 	ref := uint32(f.User[userSession])
 	e := s.slab[ref-1]
+	e.budget.remove(e)
 	for side := range e.sides {
 		e.sides[side].buf = e.sides[side].buf[:0]
-		if cap(e.sides[side].buf) > maxProbe {
+		if cap(e.sides[side].buf) > keepProbe {
 			e.sides[side].buf = nil
 		}
 	}
@@ -146,6 +163,11 @@ func (s *sessions) Started(f *flows.Flow, p *flows.Packet) {
 
 // Data implements flows.Consumer.
 func (s *sessions) Data(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte) {
+	s.data(f, side, at, data)
+	s.charge(f, at)
+}
+
+func (s *sessions) data(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte) {
 	e := s.session(f)
 	if e.tcp == nil {
 		s.probe(f, e, side, at, data)
@@ -225,6 +247,7 @@ func (s *sessions) attach(f *flows.Flow, e *session, index int, basis schema.App
 	} else {
 		e.tcp = s.protocols[index].newStream()
 	}
+	e.bounded, e.givenUp = e.tcp.bounded(), 0
 }
 
 // afterwards sees whether the parser is through with its flow.
@@ -235,7 +258,7 @@ func (s *sessions) afterwards(f *flows.Flow, e *session, at flows.Stamp) {
 		e.tries = 0
 		for side, b := range rest {
 			if len(b) > 0 && uint32(f.User[userSession]) != 0 {
-				s.Data(f, flows.Side(side), at, b)
+				s.data(f, flows.Side(side), at, b)
 			}
 		}
 		return
@@ -249,8 +272,10 @@ func (s *sessions) afterwards(f *flows.Flow, e *session, at flows.Stamp) {
 
 func (s *sessions) detach(f *flows.Flow, e *session) {
 	e.tcp.end(s, f, &e.row)
-	s.idle[e.index] = append(s.idle[e.index], e.tcp)
-	e.tcp = nil
+	if len(s.idle[e.index]) < keepIdle {
+		s.idle[e.index] = append(s.idle[e.index], e.tcp)
+	}
+	e.tcp, e.bounded = nil, nil
 }
 
 // Gap implements flows.Consumer.
@@ -262,6 +287,7 @@ func (s *sessions) Gap(f *flows.Flow, side flows.Side, at flows.Stamp, n int64) 
 	}
 	e.tcp.gap(s, f, &e.row, side, at, n)
 	s.afterwards(f, e, at)
+	s.charge(f, at)
 }
 
 // Fin implements flows.Consumer.
@@ -314,6 +340,8 @@ func (s *sessions) Datagram(f *flows.Flow, side flows.Side, at flows.Stamp, data
 		f.Ignore()
 	} else if e.udp.idle() { // as after nearly every answer: a million flows need few parsers
 		s.detachDatagram(f, e)
+	} else {
+		s.charge(f, at)
 	}
 }
 
@@ -339,13 +367,16 @@ func (s *sessions) attachDatagram(f *flows.Flow, index int) *session {
 	} else {
 		e.udp = s.protocols[index].newDatagram()
 	}
+	e.bounded, e.givenUp = e.udp.bounded(), 0
 	e.udp.start(f)
 	return e
 }
 
 func (s *sessions) detachDatagram(f *flows.Flow, e *session) {
 	e.udp.end(s, f, &e.row)
-	s.idleD[e.index] = append(s.idleD[e.index], e.udp)
+	if len(s.idleD[e.index]) < keepIdle {
+		s.idleD[e.index] = append(s.idleD[e.index], e.udp)
+	}
 	s.drop(f)
 }
 
@@ -388,12 +419,4 @@ func (s *sessions) Ended(f *flows.Flow, tcp *flows.TCP) {
 		s.freeEncaps = append(s.freeEncaps, f.Encap)
 	}
 	l.key(s.at)
-}
-
-// noteCertificates keeps the earliest sighting of each certificate.
-func (s *sessions) noteCertificates(m *tls.Handshake, row *schema.Session) {
-	s.certRows = schema.AppendCertificates(s.certRows[:0], m, row, &s.arena, s.certs, schema.CertificateOptions{})
-	for _, c := range s.certRows {
-		keepEarliest(s.sightings, c)
-	}
 }

@@ -15,6 +15,8 @@ type worker struct {
 	workers  uint64
 	shards   uint64
 	trackers []*flows.Tracker // by shard / workers
+	budgets  []budget         // as trackers
+	counted  acts             // what of the trackers' is in sessions.acts
 	sessions *sessions
 	merger   *merger
 	expired  []due
@@ -28,8 +30,8 @@ type worker struct {
 
 // due is a flow that is over, and whose it is.
 type due struct {
-	flow    *flows.Flow
-	tracker *flows.Tracker
+	flow  *flows.Flow
+	shard int // index of its tracker
 }
 
 func newWorker(number int, c *Config, m *merger) *worker {
@@ -38,6 +40,7 @@ func newWorker(number int, c *Config, m *merger) *worker {
 		t := flows.NewTracker(c.tracking(), w.sessions)
 		t.Clock = &w.clock
 		w.trackers = append(w.trackers, t)
+		w.budgets = append(w.budgets, budget{max: max(1, int(c.MaxParserBytes/int64(c.Shards)))})
 	}
 	return w
 }
@@ -58,26 +61,28 @@ func (w *worker) batch(b *ingest.Batch) error {
 		if shard%w.workers != uint64(w.number) {
 			continue
 		}
-		s.at = p.Pos
+		s.at, s.budget = p.Pos, &w.budgets[shard/w.workers]
 		w.clock.Packets = before + p.Pos.Packet() - b.First + 1
 		w.trackers[shard/w.workers].Add(p, b.Bytes(p))
 	}
 	w.noteDuplicates(b.Input)
 	w.note(b.Records)
 	w.clock.Packets = before + uint64(len(b.Records))
+	w.count(b.Input)
 	if !b.EndOfEpoch {
 		return nil
 	}
 	s.out.beginSweep()
 	w.expired = w.expired[:0]
-	for _, t := range w.trackers {
+	for shard, t := range w.trackers {
 		w.scratch = t.Expired(w.now(), w.scratch[:0])
-		w.queue(t)
+		w.queue(shard)
 	}
 	w.sort()
 	for _, d := range w.expired {
-		s.at = d.flow.First.Pos
-		d.tracker.Finish(d.flow, d.tracker.ExpiredReason(d.flow))
+		t := w.trackers[d.shard]
+		s.at, s.budget = d.flow.First.Pos, &w.budgets[d.shard]
+		t.Finish(d.flow, t.ExpiredReason(d.flow))
 	}
 	return w.deliver()
 }
@@ -122,9 +127,20 @@ func (w *worker) now() int64 {
 	return n[len(n)/2]
 }
 
-func (w *worker) queue(t *flows.Tracker) {
+// count puts down what the trackers gave up since the last time as done for packets of input.
+func (w *worker) count(input uint32) {
+	var now acts
+	for _, t := range w.trackers {
+		now.flows += t.Stats.Evicted
+		now.holes += t.Stats.HeldLimitHits
+	}
+	w.sessions.acts.add(input, acts{flows: now.flows - w.counted.flows, holes: now.holes - w.counted.holes})
+	w.counted = now
+}
+
+func (w *worker) queue(shard int) {
 	for _, f := range w.scratch {
-		w.expired = append(w.expired, due{f, t})
+		w.expired = append(w.expired, due{f, shard})
 	}
 }
 
@@ -134,6 +150,9 @@ func (w *worker) sort() {
 }
 
 func (w *worker) deliver() (err error) {
+	if err := w.sessions.sightings.err; err != nil {
+		return err
+	}
 	w.sessions.out, err = w.merger.deliver(w.number, w.sessions.out)
 	return err
 }
@@ -142,9 +161,9 @@ func (w *worker) deliver() (err error) {
 // and lines up the flows that still live.
 func (w *worker) begin() error {
 	w.expired = w.expired[:0]
-	for _, t := range w.trackers {
+	for shard, t := range w.trackers {
 		w.scratch = t.Live(w.scratch[:0])
-		w.queue(t)
+		w.queue(shard)
 	}
 	w.sort()
 	w.sessions.out.beginSweep()
@@ -160,12 +179,13 @@ func (w *worker) finish(limit flows.Position, now int64) error {
 			break
 		}
 		n++
-		w.sessions.at = d.flow.First.Pos
+		t := w.trackers[d.shard]
+		w.sessions.at, w.sessions.budget = d.flow.First.Pos, &w.budgets[d.shard]
 		reason := flows.EndOfInput
-		if d.tracker.Over(d.flow, now) {
-			reason = d.tracker.ExpiredReason(d.flow)
+		if t.Over(d.flow, now) {
+			reason = t.ExpiredReason(d.flow)
 		}
-		d.tracker.Finish(d.flow, reason)
+		t.Finish(d.flow, reason)
 	}
 	w.expired = w.expired[n:]
 	return w.deliver()

@@ -4,6 +4,8 @@
 // another, and two need it; it knows of no protocol.
 package pieces
 
+import "unsafe"
+
 // MaxSpans is how many runs of bytes with holes between them a Buffer
 // remembers; a piece that would make one more is refused.
 const MaxSpans = 128
@@ -90,6 +92,9 @@ func (b *Buffer) Holes() bool {
 
 // Empty reports whether nothing has come.
 func (b *Buffer) Empty() bool { return len(b.spans) == 0 }
+
+// Held returns the bytes of memory that b takes.
+func (b *Buffer) Held() int { return cap(b.data) + cap(b.spans)*int(unsafe.Sizeof(span{})) }
 
 // Reset empties b. It keeps at most keep bytes of memory.
 func (b *Buffer) Reset(keep int) {
