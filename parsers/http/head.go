@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"slices"
+
+	"github.com/caplake/caplake/parsers"
 )
 
 // requestLine is the result of parseRequestLine; its slices are parts of the line.
@@ -59,6 +61,22 @@ func parseRequestLine(line []byte, cut bool) (r requestLine, ok bool) {
 		r.malformed |= BadRequestLine
 	}
 	return r, true
+}
+
+// parseCutRequestLine reads the beginning of a request line, and says whether its
+// target is whole: a space follows it, and what follows that begins a version.
+func parseCutRequestLine(line []byte) (r requestLine, ok bool) {
+	method, rest, _ := bytes.Cut(line, []byte(" "))
+	target, version, ended := bytes.Cut(rest, []byte(" "))
+	if !ended || len(target) == 0 || !isMethod(method) {
+		return r, false
+	}
+	r.method, r.target = method, target
+	if len(version) == 8 && string(version[:7]) == "HTTP/1." && isDigit(version[7]) {
+		r.version = 0x10 | Version(version[7]-'0')
+		return r, true
+	}
+	return r, len(version) < 8 && hasPrefix(version, "HTTP/1.") != parsers.No
 }
 
 // statusLine is the result of parseStatusLine.

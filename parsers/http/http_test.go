@@ -262,6 +262,16 @@ rest "" ""
 		`1 truncated after_gap [1-4] | GET /a 1-- v1.1 head=26 host=h | 200 OK 4-4 v1.1 head=38 cl=2 body=2
 2 complete after_gap [5-6] | GET /b 5-5 v1.1 head=28 host=h | 200 OK 6-6 v1.1 head=38 cl=2 body=2
 `},
+	{"gap in the first line", Config{}, []step{c("GET /images/a.gif HTT"), gap(cl, 466), s(ok2), c("GET /b HTTP/1.1"), gap(cl, 20), s(ok2)},
+		`1 truncated after_gap [1-3] | GET /images/a.gif 1-- v head=21 | 200 OK 3-3 v1.1 head=38 cl=2 body=2
+2 truncated after_gap [4-6] | GET /b 4-- v1.1 head=15 | 200 OK 6-6 v1.1 head=38 cl=2 body=2
+`},
+	{"gap in the first line, before its version", Config{}, []step{c("GET /images/a.g"), gap(cl, 466), s(ok2)},
+		`1 no_request [3-3] | 200 OK 3-3 v1.1 head=38 cl=2 body=2
+`},
+	{"gap in a line that is not HTTP's", Config{}, []step{c("GET me the TV"), gap(cl, 466), c(getB), s(ok2)},
+		`1 complete after_gap [3-4] | GET /b 3-3 v1.1 head=28 host=h | 200 OK 4-4 v1.1 head=38 cl=2 body=2
+`},
 	{"gap over responses", Config{}, []step{c(get), c(getB), gap(sv, 500), s("tail of a bodyHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")},
 		`1 no_response after_gap [1-1] | GET /a 1-1 v1.1 head=28 host=h
 2 complete after_gap [2-4] | GET /b 2-2 v1.1 head=28 host=h | 200 OK 4-4 v1.1 head=38 cl=0

@@ -147,6 +147,7 @@ func (p *Parser) Gap(dst []Exchange, side flows.Side, at flows.Stamp, n int64) [
 	if s.state == peek {
 		dst = p.unpeek(dst, s, side)
 	}
+	dst = p.cutLine(dst, s, side, at)
 	s.lost = true
 	if sl := s.cur; sl != nil {
 		sl.x.AfterGap = true
@@ -181,6 +182,30 @@ func (p *Parser) Gap(dst []Exchange, side flows.Side, at flows.Stamp, n int64) [
 	}
 	s.hold(nil)
 	s.state = lostSync
+	return dst
+}
+
+// cutLine begins a request whose first line the gap at hand cuts, behind its target:
+// packets may be captured to a length that ends there. Out of sync the line must begin a
+// packet and say that it is HTTP's.
+func (p *Parser) cutLine(dst []Exchange, s *stream, side flows.Side, at flows.Stamp) []Exchange {
+	line, start := s.buf, s.start
+	switch {
+	case s.role == server || s.lineLen != len(s.buf):
+		return dst
+	case s.state == lostSync && s.nmarks > 0:
+		m := s.marks[s.nmarks-1]
+		line, start = line[m.offset:], m.at
+		if !bytes.Contains(line, []byte(" HTTP/")) {
+			return dst
+		}
+	case s.state != between:
+		return dst
+	}
+	if r, ok := parseCutRequestLine(line); ok {
+		s.cur = nil
+		dst = p.beginRequest(dst, s, side, start, at, r, len(line))
+	}
 	return dst
 }
 

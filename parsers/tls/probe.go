@@ -11,7 +11,8 @@ const probeRecords = 8
 
 // Probe looks at the first bytes of a side. They are TLS if they begin with
 // a record that holds a ClientHello, a ServerHello or an alert, with versions
-// and lengths that agree, or with a hello in the form of SSLv2 whose lengths
+// and lengths that agree; with a Certificate whose lengths do, where the capture
+// begins behind the hellos; or with a hello in the form of SSLv2 whose lengths
 // add up. Ports and side play no part, as either side can be the client.
 func Probe(data []byte, side flows.Side) parsers.Verdict {
 	if len(data) == 0 {
@@ -64,6 +65,9 @@ func probeAlert(data []byte) parsers.Verdict {
 }
 
 func probeHandshake(data []byte) parsers.Verdict {
+	if len(data) > 5 && data[5] == typeCertificate {
+		return probeCertificate(data)
+	}
 	var hello [6]byte // type, length and version of the message
 	have := 0
 	for range probeRecords {
@@ -85,6 +89,28 @@ func probeHandshake(data []byte) parsers.Verdict {
 		data = data[5+n:]
 	}
 	return parsers.No
+}
+
+// probeCertificate checks a Certificate message that a record begins with (RFC
+// 5246 section 7.4.2): the lengths of message, list and first certificate nest,
+// and the certificate is a DER sequence of just its length.
+func probeCertificate(data []byte) parsers.Verdict {
+	const most = 1 << 17
+	n, v := probeHeader(data, recordHandshake, maxRecord)
+	if v != parsers.Yes || n < 14 {
+		return v
+	}
+	b := data[5:]
+	if len(b) < 14 {
+		return parsers.Maybe
+	}
+	u24 := func(i int) int { return int(b[i])<<16 | int(b[i+1])<<8 | int(b[i+2]) }
+	message, list, cert := u24(1), u24(4), u24(7)
+	if message > most || list != message-3 || cert > list-3 || cert < 4 ||
+		b[10] != 0x30 || b[11] != 0x82 || int(b[12])<<8|int(b[13]) != cert-4 {
+		return parsers.No
+	}
+	return parsers.Yes
 }
 
 // plausibleHello checks the beginning of a ClientHello or ServerHello.

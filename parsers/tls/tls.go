@@ -172,6 +172,7 @@ type Parser struct {
 	reset   bool // a side reset the flow
 	settled bool // the message was said, or there is none
 	dtls    bool // messages come from Datagrams
+	clear   bool // a side answers the hello in the clear; see Tunnel
 
 	clientRandom [32]byte // of the ClientHello that was read; DTLS needs it to tell handshakes apart
 }
@@ -235,7 +236,12 @@ func (p *Parser) Feed(dst []Handshake, side flows.Side, at flows.Stamp, data []b
 	h.seen = true
 	for len(data) > 0 && h.state == readable {
 		if h.left == 0 {
-			data = p.header(side, at, data)
+			rest := p.header(side, at, data)
+			if p.clear {
+				h.buf = append(append(h.buf[:0], h.rec[:]...), rest...)
+				break
+			}
+			data = rest
 			continue
 		}
 		n := min(h.left, len(data))
@@ -304,14 +310,32 @@ func (p *Parser) Fin(dst []Handshake, side flows.Side, at flows.Stamp) []Handsha
 	return p.settle(dst, at)
 }
 
-// Rst says that side reset the flow.
+// Rst says that side reset the flow. What the other side has sent meanwhile may still come: a
+// browser that gives up resets its end while the server's certificates are on their way.
 func (p *Parser) Rst(dst []Handshake, side flows.Side, at flows.Stamp) []Handshake {
 	if p.settled {
 		return dst
 	}
 	p.touch(at)
 	p.reset = true
-	return p.emit(dst, at)
+	p.partial(side, at)
+	if p.sides[side].state == readable {
+		p.sides[side].state = closed
+	}
+	return p.settle(dst, at)
+}
+
+// Tunnel reports that a hello was answered in the clear: whoever listens
+// does not speak TLS, and says so in a protocol of its own. Rest has its first
+// bytes, and End yields what there was of the handshake.
+func (p *Parser) Tunnel() bool { return p.clear }
+
+// Rest returns the bytes of side that are not TLS, valid until Reset.
+func (p *Parser) Rest(side flows.Side) []byte {
+	if !p.clear || p.sides[side].state != lost {
+		return nil
+	}
+	return p.sides[side].buf
 }
 
 // End says that the flow is over.
@@ -356,7 +380,7 @@ func (p *Parser) Reset() {
 		}
 		p.sides[i] = half{buf: buf[:0]}
 	}
-	p.begun, p.roles, p.reset, p.settled, p.dtls = false, false, false, false, false
+	p.begun, p.roles, p.reset, p.settled, p.dtls, p.clear = false, false, false, false, false, false
 }
 
 func (p *Parser) touch(at flows.Stamp) {
@@ -433,7 +457,9 @@ func (p *Parser) record(side flows.Side, at flows.Stamp) {
 	}
 	if rule != "" {
 		p.fault(rule)
+		first := h.recVer == 0
 		p.lose(side, at)
+		p.clear = first && p.h.Client.Seen && p.roles && side != p.h.ClientSide && printable(h.rec[:])
 		return
 	}
 	h.recVer, h.left, h.mode = version, n, modeSkip
@@ -478,6 +504,15 @@ func (p *Parser) record(side flows.Side, at flows.Stamp) {
 	case recordApplicationData:
 		p.applicationData(side, client, v13, n)
 	}
+}
+
+func printable(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // applicationData looks at a record that is protected by its type.

@@ -557,7 +557,7 @@ func TestEnds(t *testing.T) {
 	var p Parser
 	out := p.Feed(nil, 0, at(1), hello)
 	out = p.Rst(out, 1, at(2))
-	if len(out) != 1 || out[0].Outcome != Reset || out[0].Established != No || out[0].Last != at(2) || !p.Done() {
+	if out = p.End(out); len(out) != 1 || out[0].Outcome != Reset || out[0].Established != No || out[0].Last != at(2) || !p.Done() {
 		t.Fatalf("reset: %+v", out)
 	}
 	if out = p.End(out); len(out) != 1 {
@@ -575,6 +575,93 @@ func TestEnds(t *testing.T) {
 	out = p.Feed(out, 1, at(3), unhex("15 0303 0002 0228"))
 	if len(out) != 1 || out[0].Outcome != Alerted || AlertName(out[0].Alerts[1].Description) != "handshake_failure" {
 		t.Fatalf("alert: %+v", out)
+	}
+}
+
+// TestAfterReset: a side resets the flow while the other's flight is on its way.
+func TestAfterReset(t *testing.T) {
+	at := func(n int64) flows.Stamp { return flows.Stamp{Time: n, Pos: flows.Position(n)} }
+	serverHello := unhex("16 0303 002a 02 000026 0303" + strings.Repeat("bb", 32) + "00 c02f 00")
+	certificate := unhex("16 0303 0010 0b 00000c 000009 000006 3082 00021234")
+	var p Parser
+	out := p.Feed(nil, 0, at(1), hello)
+	out = p.Feed(out, 1, at(2), serverHello)
+	out = p.Rst(out, 0, at(3))
+	if len(out) != 0 || p.Done() {
+		t.Fatal("the other side had not ended")
+	}
+	out = p.Feed(out, 1, at(4), certificate)
+	out = p.End(out)
+	if len(out) != 1 || len(out[0].ServerChain) != 1 || out[0].Outcome != Reset || out[0].Established != No || out[0].Last != at(4) {
+		t.Errorf("%+v", out)
+	}
+}
+
+// TestClearAnswer: a server that does not speak TLS says so in its own words,
+// which are for another parser.
+func TestClearAnswer(t *testing.T) {
+	at := flows.Stamp{Time: 1}
+	answer := []byte("HTTP/1.1 400 Bad Request\r\n\r\n")
+	for _, tt := range []struct {
+		name   string
+		first  []byte // what the client sends
+		answer []byte
+		want   bool
+	}{
+		{"HTTP", hello, answer, true},
+		{"no text", hello, unhex("16 0203 0004 02000000"), false},
+		{"text without a hello", unhex("15 0301 0002 0228"), answer, false},
+	} {
+		for _, step := range []int{1, len(tt.answer)} {
+			var p Parser
+			out := p.Feed(nil, 0, at, tt.first)
+			var rest []byte
+			for i, n := 0, 0; i < len(tt.answer) && !p.Tunnel(); i += n {
+				n = min(step, len(tt.answer)-i)
+				out = p.Feed(out, 1, at, tt.answer[i:i+n])
+				if p.Tunnel() {
+					rest = append(rest, tt.answer[i+n:]...)
+				}
+			}
+			if p.Tunnel() != tt.want {
+				t.Errorf("%s: tunnel %v", tt.name, p.Tunnel())
+			}
+			if !tt.want {
+				continue
+			}
+			if got := string(p.Rest(1)) + string(rest); got != string(answer) || len(p.Rest(0)) != 0 {
+				t.Errorf("%s: rest %q", tt.name, got)
+			}
+			if out = p.End(out); len(out) != 1 || out[0].Outcome != Broken {
+				t.Errorf("%s: %+v", tt.name, out)
+			}
+			if p.Reset(); p.Tunnel() || p.Rest(1) != nil {
+				t.Errorf("%s: after Reset", tt.name)
+			}
+		}
+	}
+}
+
+// TestProbeCertificate: the capture begins behind the hellos.
+func TestProbeCertificate(t *testing.T) {
+	whole := "16 0303 0fcb 0b 000fc7 000fc4 000758 3082 0754 3082063c"
+	b := unhex(whole)
+	for n := 1; n <= len(b); n++ {
+		want := parsers.Maybe
+		if n >= 19 {
+			want = parsers.Yes
+		}
+		if v := Probe(b[:n], 1); v != want {
+			t.Errorf("%d bytes: %v, want %v", n, v, want)
+		}
+	}
+	for _, not := range []string{
+		"16 0303 0fcb 0b 000fc7 000fc5 000758 3082 0754 30", "16 0303 0fcb 0b 000fc7 000fc4 000fc4 3082 0fc0 30", "16 0303 0fcb 0b 000fc7 000fc4 000758 3182 0754 30",
+		"16 0303 0fcb 0b 000fc7 000fc4 000758 3082 0755 30",
+	} {
+		if v := Probe(unhex(not), 1); v != parsers.No {
+			t.Errorf("%s: %v", not, v)
+		}
 	}
 }
 
