@@ -74,16 +74,16 @@ caplake inspect --json captures/ | jq '.captures[] | select(.damage)'
 		args:   files,
 	}, {
 		name:     "compare",
-		summary:  "hold a dataset against the log of Zeek or Suricata",
+		summary:  "compare with Zeek or Suricata",
 		synopsis: "[flags] DATASET LOG...",
 		about: `Compares the flows of a dataset with the log that Zeek or Suricata made of the
 same traffic, and puts each difference into a class.
 
-DATASET is a directory that convert wrote, in Parquet. LOG is a conn.log of Zeek
-(TSV or JSON) or an eve.json of Suricata (its flow events), plain or compressed
-by gzip or zstd, told by its content. Flows are joined by their Community ID,
-which is computed where the log has none, and by time; what is compared is
-whatever columns the log has. Nothing is written.
+DATASET is a directory that convert wrote, in Parquet. LOG is a conn.log of
+Zeek (TSV or JSON) or an eve.json of Suricata (its flow events), plain or
+compressed by gzip or zstd, told by its content. Flows are joined by their
+Community ID, which is computed where the log has none, and by time; what is
+compared is whatever columns the log has. Nothing is written.
 
 ` + classesHelp(),
 		examples: `caplake compare out conn.log

@@ -57,7 +57,7 @@ func rules() []rule {
 		{"ingest/...", []string{"flows", packets, codecs, sync, sys, "github.com/ulikunitz/xz/...", "github.com/pierrec/lz4/..."}, []string{"net", "net/http/...", "os/exec"}},
 		{"writers/...", []string{"schema", arrow, parquet, codecs, sync, sys}, []string{"time", "net", "net/http/...", "os/exec"}},
 		{"cmd/internal/...", []string{"...", sync, sys, parquet, arrow, codecs}, nil},
-		{"cmd/caplake", []string{"cmd/internal/run", "cmd/internal/filter", "schema", "github.com/spf13/pflag", "golang.org/x/term", "github.com/BurntSushi/toml"}, nil},
+		{"cmd/caplake", []string{"cmd/internal/run", "cmd/internal/filter", "cmd/internal/compare", "schema", "github.com/spf13/pflag", "golang.org/x/term", "github.com/BurntSushi/toml"}, nil},
 		{"cmd/*", []string{"cmd/internal/...", "schema", parquet, arrow}, nil}, // tools of the project
 	}
 }
