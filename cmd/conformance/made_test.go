@@ -37,6 +37,39 @@ func made(t *testing.T, name string) (cfg run.Config) {
 		}
 		write(pcapOf(packets...))
 		cfg.MaxFragmentBytes = 1 << 16
+	case "made/evicted": // many flows live, of which one may be
+		cfg.Inputs = []string{"../../testdata/captures/dns-udp.pcap"}
+		cfg.MaxFlows, cfg.Shards = 1, 1
+	case "made/holes": // lost segments, behind which one may be held
+		cfg.Inputs = []string{"../../testdata/captures/http-loss.pcap"}
+		cfg.MaxHeldSegments = 1
+	case "made/pending": // three requests before the first response, of which one may wait
+		cfg.Inputs = []string{"../../testdata/captures/http-keepalive.pcap"}
+		cfg.MaxPending = 1
+	case "made/parsers": // a hundred requests that never end
+		var packets [][]byte
+		for i := range 100 {
+			b := []byte{0x9c, byte(i), 0, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0}
+			packets = append(packets, ipPacket(6, false, append(b, "GET /"+strings.Repeat("x", 1300)...)))
+		}
+		write(pcapOf(packets...))
+		cfg.MaxParserBytes, cfg.Shards = 64<<10, 1
+	case "made/overlap": // two fragments that are both of the first bytes
+		first, second := ipPacket(17, false, make([]byte, 16)), ipPacket(17, false, make([]byte, 24))
+		first[6], second[6] = 0x20, 0x20
+		write(pcapOf(first, second))
+	case "made/duplicate": // every packet twice, as from a port that mirrors both ways
+		b, err := os.ReadFile(misc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		twice := b[:24:24]
+		for r := b[24:]; len(r) > 16; {
+			n := 16 + int(binary.LittleEndian.Uint32(r[8:]))
+			twice = append(append(twice, r[:n]...), r[:n]...)
+			r = r[n:]
+		}
+		write(twice)
 	case "made/warning": // bytes after the end of compressed data
 		b, err := os.ReadFile("../../testdata/captures/http-chunked.pcap.gz")
 		if err != nil {
