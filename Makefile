@@ -67,6 +67,21 @@ static: build
 race: # without the corpus, which takes long enough without the detector
 	CAPLAKE_CORPUS= CGO_ENABLED=1 $(GO) test -race ./...
 
+# Python: an environment of its own, from exact versions.
+PYTHON ?= python3
+LAB     = out/notebooks
+$(LAB)/venv/ready: notebooks/requirements.txt
+	$(PYTHON) -m venv $(LAB)/venv
+	$(LAB)/venv/bin/pip install -q --disable-pip-version-check -r notebooks/requirements.txt
+	touch $@
+
+.PHONY: lab notebooks
+lab: build # the captures and the dataset that the notebooks look at
+	$(GO) run ./cmd/internal/office -o $(LAB)
+	./bin/caplake convert --quiet --overwrite $(LAB)/office -o $(LAB)/lake
+notebooks: lab $(LAB)/venv/ready ## run the notebooks, on captures made for them (needs python3 with venv)
+	$(LAB)/venv/bin/python notebooks/run.py
+
 .PHONY: conformance
 conformance: ## compare with what others say of the captures of a corpus: make conformance CORPUS=DIR
 	@[ -n "$(CORPUS)" ] || { echo "which corpus? make conformance CORPUS=DIR"; exit 2; }

@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 )
 
 func main() {
@@ -25,7 +26,14 @@ func main() {
 	}
 	w := hour(*seed)
 	w.inOrder()
-	if err := w.write(*out); err != nil {
+	err := w.write(func(name string, b []byte) error {
+		name = filepath.Join(*out, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+			return err
+		}
+		return os.WriteFile(name, b, 0o666)
+	})
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "office:", err)
 		os.Exit(1)
 	}

@@ -159,15 +159,35 @@ func (o *office) browsing(n int) {
 			continue
 		}
 		for i := range 1 + r.IntN(3) {
-			p := o.sites[int(math.Abs(r.NormFloat64())*18)%len(o.sites)]
+			p := o.sites[int(math.Abs(r.NormFloat64())*6)%len(o.sites)]
 			begin := o.resolve(t+int64(i)*120*milli, r, host, p) + milli
 			c := o.dial(begin, r, o.from(host), at(p.addr, 443), "browse")
 			c.handshake(s, p.name, p.srv)
-			for range 1 + r.IntN(5) {
+			for range r.IntN(6) {
 				c.data(0, 300+r.IntN(700))
 				c.wait(5*milli + r.Int64N(60*milli))
 				c.data(1, size(r, 18000, 300000))
 				c.think(900 * milli)
+			}
+			switch r.IntN(16) { // not all pages are pages
+			case 0, 1: // a form with a picture
+				c.data(0, size(r, 25000, 300000))
+				c.data(1, 200+r.IntN(400))
+			case 2: // a film, short
+				for range 2 + r.IntN(4) {
+					c.data(0, 400+r.IntN(100))
+					c.data(1, 40000+r.IntN(60000))
+					c.wait(3*second + r.Int64N(2*second))
+				}
+			case 3: // a page that goes on asking
+				for range 5 + r.IntN(20) {
+					c.data(0, 80+r.IntN(200))
+					c.data(1, 60+r.IntN(900))
+					c.think(8 * second)
+				}
+			case 4, 5: // nothing new
+				c.data(0, 300+r.IntN(200))
+				c.data(1, 180+r.IntN(60))
 			}
 			if r.IntN(3) > 0 {
 				c.wait(5 * second)
@@ -260,8 +280,11 @@ func (o *office) chat(n int) {
 	for t < o.end-200*second {
 		c := o.dial(o.resolve(t, r, desk(n), p)+milli, r, o.from(desk(n)), at(p.addr, 443), "chat")
 		c.handshake(browserStack(), p.name, p.srv)
-		for last := c.t + 300*second + r.Int64N(1200*second); c.t < min(last, o.end-20*second); {
+		for last := c.t + 20*second + r.Int64N(1400*second); c.t < min(last, o.end-20*second); {
 			c.data(r.IntN(2), 60+r.IntN(500))
+			if r.IntN(40) == 0 { // somebody shows a picture
+				c.data(r.IntN(2), size(r, 40000, 300000))
+			}
 			c.wait(min(int64(r.ExpFloat64()*float64(25*second)), 110*second))
 		}
 		c.close(r.IntN(2))
@@ -290,7 +313,7 @@ func (o *office) video(n int) {
 		t := o.start + r.Int64N(3300*second)
 		c := o.dial(o.resolve(t, r, desk(n), p)+milli, r, o.from(desk(n)), at(p.addr, 443), "video")
 		c.handshake(browserStack(), p.name, p.srv)
-		for range 4 + r.IntN(10) {
+		for range 2 + r.IntN(11) {
 			c.data(0, 400+r.IntN(100))
 			c.wait(10 * milli)
 			c.data(1, 40000+r.IntN(90000))

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -98,15 +96,8 @@ func pcapng(packets []packet) []byte {
 	return block(b, 5, append(body, 0, 0, 0, 0))
 }
 
-// write puts everything below dir.
-func (w *wire) write(dir string) error {
-	put := func(name string, b []byte) error {
-		name = filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-			return err
-		}
-		return os.WriteFile(name, b, 0o666)
-	}
+// write makes the files, and hands each to put.
+func (w *wire) write(put func(name string, b []byte) error) error {
 	const ten = 600 * second
 	for t, i := nine().UnixNano(), 0; i < 6; t, i = t+ten, i+1 {
 		to := t + ten
@@ -120,12 +111,15 @@ func (w *wire) write(dir string) error {
 	from := nine().UnixNano() + 2*ten
 	part := within(w.packets, from, from+ten)
 	torn := pcap(part, 262144)
-	for name, b := range map[string][]byte{
-		"damaged/mirror.pcapng": pcapng(mirror(part, 12.5e6, 64<<10)), // 100 Mbit/s
-		"damaged/short.pcap":    pcap(part, 96),
-		"damaged/torn.pcap":     torn[:len(torn)*7/10],
+	for _, f := range []struct {
+		name string
+		b    []byte
+	}{
+		{"damaged/mirror.pcapng", pcapng(mirror(part, 12.5e6, 24<<10))}, // 100 Mbit/s
+		{"damaged/short.pcap", pcap(part, 96)},
+		{"damaged/torn.pcap", torn[:len(torn)*7/10]},
 	} {
-		if err := put(name, b); err != nil {
+		if err := put(f.name, f.b); err != nil {
 			return err
 		}
 	}
