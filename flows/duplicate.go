@@ -1,5 +1,7 @@
 package flows
 
+import "encoding/binary"
+
 // Duplicates: the same packet captured more than once.
 //
 // A port mirror that copies what comes in and what goes out, two taps whose captures were
@@ -12,7 +14,7 @@ package flows
 //     keeps it. A packet is a duplicate if one of the side's latest packets, at most
 //     100 ms ago, has the same identification and the same transport header and
 //     length. It does not count from a side that gives all its packets the same one.
-//   - No identification: IPv6, and IPv4 where it is 0. Only a TCP segment that takes
+//   - No identification: IPv6, and IPv4 where it is 0, or the 1 that packet generators write. Only a TCP segment that takes
 //     sequence numbers can be judged: it is a duplicate if the side sent the same
 //     one, timestamps and checksum included, at most a millisecond ago, and its
 //     peer has said nothing since that could have asked for it. No timer of
@@ -42,10 +44,10 @@ type recent struct {
 }
 
 // duplicate reports whether p, of side, is a packet of f that was seen before, and remembers p.
-func (f *Flow) duplicate(side Side, p *Packet) bool {
+func (f *Flow) duplicate(side Side, p *Packet, data []byte) bool {
 	r := &f.recent[side]
 	f.recent[side.Other()].fresh = 0
-	m, tick := p.mark(), uint32(uint64(p.Time)>>10)
+	m, tick := p.mark(data), uint32(uint64(p.Time)>>10)
 	for k := range uint8(recentPackets) {
 		i := (r.next - 1 - k) % recentPackets // from the latest on
 		if r.marks[i] != m {
@@ -53,7 +55,7 @@ func (f *Flow) duplicate(side Side, p *Packet) bool {
 		}
 		age := int32(tick - r.ticks[i])
 		age = max(age, -age) // merged captures may disagree by a little
-		if p.ID != 0 && !r.sameID {
+		if p.ID > 1 && !r.sameID {
 			if age >= 0 && age <= duplicateTicks {
 				return true
 			}
@@ -75,11 +77,20 @@ func (f *Flow) duplicate(side Side, p *Packet) bool {
 }
 
 // mark returns a number for what a packet and its copies have in common.
-func (p *Packet) mark() uint32 {
-	rest := uint64(p.Window)
-	if p.ID == 0 || p.Proto != ProtoTCP { // a card may have filled in the checksum between two points
+func (p *Packet) mark(data []byte) uint32 {
+	v, rest := uint64(p.Seq)<<32|uint64(p.Ack), uint64(p.Window)
+	switch p.Proto {
+	case ProtoTCP:
+		if p.ID <= 1 { // otherwise a card may have filled in the checksum between two points
+			rest |= uint64(p.Checksum) << 16
+		}
+	case ProtoUDP, ProtoICMP, ProtoICMPv6:
 		rest |= uint64(p.Checksum) << 16
+	default: // an association's tag and checksum, or a sequence number
+		if b := data[p.Transport:]; len(b) >= 16 {
+			v, rest = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
+		}
 	}
-	v := mix(uint64(p.Seq)<<32|uint64(p.Ack), uint64(p.PayloadLen)<<32|uint64(p.ID)<<16|uint64(p.TCPFlags))
+	v = mix(v, uint64(p.PayloadLen)<<32|uint64(p.ID)<<16|uint64(p.TCPFlags))
 	return uint32(mix(v^0x9e3779b97f4a7c15, rest^0xa0761d6478bd642f)) | 1
 }

@@ -168,7 +168,7 @@ func (f *Flow) Ignore() { f.ignore = true }
 func (t *Tracker) Add(p *Packet, data []byte) {
 	f, side := t.find(p)
 	var before started // the flow of this tuple that p ended
-	t.copied = f != nil && f.duplicate(side, p)
+	t.copied = f != nil && f.duplicate(side, p, data)
 	if t.copied {
 		t.countCopy(f, side, p)
 		if t.cfg.Dedup {
@@ -184,7 +184,7 @@ func (t *Tracker) Add(p *Packet, data []byte) {
 	if f == nil {
 		f, side = t.start(p, data)
 		f.tie = t.tie(f, before)
-		f.duplicate(side, p)
+		f.duplicate(side, p, data)
 		t.consumer.Started(f, p)
 	}
 	t.count(f, side, p)
