@@ -62,6 +62,11 @@ type HTTP struct {
 	RequestHeaders        []HTTPHeader `parquet:"request_headers,optional,list" id:"44" doc:"fields of the request in order; option"`
 	ResponseHeaders       []HTTPHeader `parquet:"response_headers,optional,list" id:"45" doc:"fields of the final response in order; option"`
 
+	RequestBodySHA256  string `parquet:"request_body_sha256,optional,uncompressed" id:"51" bloom:"yes" doc:"SHA-256 of the request's body in lower-case hex, chunked coding removed and content coding not; NULL: no body, not all of it was seen, or not asked for; option"`
+	RequestBodyMIME    string `parquet:"request_body_mime,optional,dict" id:"52" doc:"media type of the request's body by its first 512 bytes alone (WHATWG MIME Sniffing), content coding not removed; NULL: no body, these bytes were not seen, or not asked for; option"`
+	ResponseBodySHA256 string `parquet:"response_body_sha256,optional,uncompressed" id:"53" bloom:"yes" doc:"SHA-256 of the response's body in lower-case hex, chunked coding removed and content coding not; NULL: no body, not all of it was seen, or not asked for; option"`
+	ResponseBodyMIME   string `parquet:"response_body_mime,optional,dict" id:"54" doc:"media type of the response's body by its first 512 bytes alone (WHATWG MIME Sniffing), content coding not removed; NULL: no body, these bytes were not seen, or not asked for; option"`
+
 	CaptureID     int32 `parquet:"capture_id,delta" id:"46" doc:"input of the first packet of the exchange (table captures)"`
 	FirstPacket   int64 `parquet:"first_packet,delta" id:"47" doc:"number of that packet in its input, counted from 1"`
 	LastCaptureID int32 `parquet:"last_capture_id,delta" id:"48" doc:"input of the last packet of the exchange"`
@@ -128,6 +133,7 @@ func (r *HTTP) request(q *http.Request, a *Arena, options HTTPOptions) {
 	if q.ContentLength >= 0 {
 		r.RequestContentLength = a.Int64(q.ContentLength)
 	}
+	r.RequestBodySHA256, r.RequestBodyMIME = q.BodySHA256, q.BodyType
 	if options.Headers {
 		r.RequestHeaders = a.httpList(q.Headers)
 	}
@@ -149,6 +155,7 @@ func (r *HTTP) response(p *http.Response, a *Arena, options HTTPOptions) {
 	if p.ContentLength >= 0 {
 		r.ResponseContentLength = a.Int64(p.ContentLength)
 	}
+	r.ResponseBodySHA256, r.ResponseBodyMIME = p.BodySHA256, p.BodyType
 	if options.Headers {
 		r.ResponseHeaders = a.httpList(p.Headers)
 	}

@@ -49,6 +49,7 @@ func (r *HTTP) request2(q *http2.Request, a *Arena, options HTTPOptions) {
 	if q.ContentLength >= 0 {
 		r.RequestContentLength = a.Int64(q.ContentLength)
 	}
+	r.RequestBodySHA256, r.RequestBodyMIME = q.BodySHA256, q.BodyType
 	if options.Headers {
 		r.RequestHeaders = a.http2List(q.Headers)
 	}
@@ -67,6 +68,7 @@ func (r *HTTP) response2(p *http2.Response, a *Arena, options HTTPOptions) {
 	if p.ContentLength >= 0 {
 		r.ResponseContentLength = a.Int64(p.ContentLength)
 	}
+	r.ResponseBodySHA256, r.ResponseBodyMIME = p.BodySHA256, p.BodyType
 	if options.Headers {
 		r.ResponseHeaders = a.http2List(p.Headers)
 	}

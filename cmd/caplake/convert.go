@@ -25,6 +25,7 @@ type options struct {
 	headers, fingerprints   bool
 	noChecksums, noHash     bool
 	noDecap, dedup, entropy bool
+	bodyHash, bodyMIME      bool
 	splt, firstBytes        count
 	tcpIdle, udpIdle        timeout
 	icmpIdle, otherIdle     timeout
@@ -83,6 +84,8 @@ func (o *options) groups() []group {
 	fs.BoolVar(&o.noHash, "no-hash", false, "do not compute the SHA-256 of the captures")
 	fs.BoolVar(&o.noDecap, "no-decap", false, "do not look into tunnels: what is in one belongs to the flow of its carrier")
 
+	fs.BoolVar(&o.bodyHash, "body-hash", false, "compute the SHA-256 of the bodies of HTTP messages")
+	fs.BoolVar(&o.bodyMIME, "body-mime", false, "tell the media type of the bodies of HTTP messages by their content")
 	fs.BoolVar(&o.dedup, "dedup", false, "leave out packets that were captured before; they are counted as duplicates only")
 	number(fs, &o.splt, "splt", d.SPLT, "list size, direction and time of so many first packets of a flow, at most 255")
 	number(fs, &o.firstBytes, "first-bytes", d.FirstBytes, "write so many first bytes of each side's payload, at most 65535")
@@ -149,6 +152,7 @@ func (o *options) config() run.Config {
 		Out: o.out, Format: o.format, Overwrite: o.overwrite, RowGroupRows: int(o.rowGroupRows),
 		Headers: o.headers, Fingerprints: o.fingerprints, NoChecksums: o.noChecksums, NoHash: o.noHash, NoDecap: o.noDecap,
 		Dedup: o.dedup, SPLT: int(o.splt), FirstBytes: int(o.firstBytes), Entropy: o.entropy,
+		BodyHash: o.bodyHash, BodyMIME: o.bodyMIME,
 		TCPIdle: time.Duration(o.tcpIdle), UDPIdle: time.Duration(o.udpIdle),
 		ICMPIdle: time.Duration(o.icmpIdle), OtherIdle: time.Duration(o.otherIdle),
 		Attempt: time.Duration(o.attempt), CloseLinger: time.Duration(o.linger), Active: time.Duration(o.active),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers"
+	"github.com/caplake/caplake/parsers/internal/body"
 )
 
 // message is the message that the side is reading.
@@ -34,6 +35,11 @@ func (p *Parser) begin(s *stream, side flows.Side, sl *slot, start, at flows.Sta
 	s.lost, s.stray = false, false
 	s.transfer, s.badLength = plain, false
 	s.state, s.cur = head, sl
+	if s.body != nil {
+		s.body.Reset()
+	} else {
+		s.body = body.Config{Hash: p.cfg.BodyHash, Type: p.cfg.BodyType}.New()
+	}
 	if start.Pos < sl.x.First.Pos {
 		sl.x.First = start
 	}
@@ -440,6 +446,7 @@ func (p *Parser) badChunk(dst []Exchange, s *stream, m Malformed) []Exchange {
 	s.left, s.digits = 0, 0
 	if s.role == server {
 		s.state = untilEnd
+		s.body.Gap() // what of it is body is not known
 		return dst
 	}
 	dst = p.cut(dst, s)
@@ -477,11 +484,21 @@ func (p *Parser) held(s *stream, at flows.Stamp, data []byte) int {
 // end ends the message that the side is reading, at its last byte.
 func (p *Parser) end(dst []Exchange, s *stream) []Exchange {
 	s.message().End = s.at
+	s.describe(true)
 	return p.finish(dst, s)
+}
+
+// describe notes what the body says of itself; whole: it is all there.
+func (s *stream) describe(whole bool) {
+	if s.body != nil {
+		m := s.message()
+		m.BodySHA256, m.BodyType = s.body.End(whole)
+	}
 }
 
 // cut ends the message that the side is reading before its end.
 func (p *Parser) cut(dst []Exchange, s *stream) []Exchange {
+	s.describe(false)
 	if s.role == client {
 		s.cur.reqCut = true
 		if len(s.cur.x.Request.Host) == 0 && s.state == head {

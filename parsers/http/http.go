@@ -36,6 +36,8 @@ type Config struct {
 	MaxPending int
 	// Headers keeps every header field of both messages, in order.
 	Headers bool
+	// BodyHash and BodyType find out Message.BodySHA256 and Message.BodyType.
+	BodyHash, BodyType bool
 }
 
 const (
@@ -86,6 +88,12 @@ type Message struct {
 	// BodyBytes is the length of the body on the wire, chunked coding removed,
 	// content coding not; bytes lost in a gap count where their number is known.
 	BodyBytes int64
+	// BodySHA256 is that of the body, chunked coding removed, content coding not, in lower-case
+	// hexadecimal; empty unless all of it was seen, and where it is empty.
+	BodySHA256 string
+	// BodyType is the media type that the body's first 512 bytes are of by
+	// themselves (WHATWG MIME Sniffing), without parameters; empty unless these, or all there are, were seen.
+	BodyType string
 
 	ContentType      []byte
 	ContentEncoding  []byte

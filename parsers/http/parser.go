@@ -5,6 +5,7 @@ import (
 
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers"
+	"github.com/caplake/caplake/parsers/internal/body"
 )
 
 // Parser is the parser of one flow: a parsers.SessionParser[Exchange]. The
@@ -63,6 +64,7 @@ type stream struct {
 	wait      *slot       // held: the exchange whose response decides
 	at        flows.Stamp // packet of the last byte of the message being read
 	rest      []byte      // see Parser.Rest
+	body      *body.Body  // of the message being read; nil: nothing to find out
 }
 
 // mark says which packet carried the held bytes from an offset on.
@@ -149,6 +151,7 @@ func (p *Parser) Gap(dst []Exchange, side flows.Side, at flows.Stamp, n int64) [
 	}
 	dst = p.cutLine(dst, s, side, at)
 	s.lost = true
+	s.body.Gap()
 	if sl := s.cur; sl != nil {
 		sl.x.AfterGap = true
 		s.seen(at)
@@ -255,6 +258,9 @@ func (p *Parser) End(dst []Exchange) []Exchange {
 		if s.state == peek && s.cur != nil {
 			dst = p.unpeek(dst, s, flows.Side(i))
 		}
+		if s.cur != nil {
+			s.describe(false)
+		}
 		s.state, s.cur, s.wait = ended, nil, nil
 		s.hold(nil)
 	}
@@ -278,8 +284,10 @@ func (p *Parser) Reset() {
 	q := p.queue[:0]
 	clear(q[:cap(q)])
 	a, b := trimmed(p.sides[0].buf), trimmed(p.sides[1].buf)
+	x, y := p.sides[0].body, p.sides[1].body
 	*p = Parser{cfg: p.cfg, queue: q, done: p.done, free: p.free, scratch: trimmed(p.scratch)}
 	p.sides[0].buf, p.sides[1].buf = a, b
+	p.sides[0].body, p.sides[1].body = x, y
 }
 
 func trimmed(b []byte) []byte {
@@ -345,6 +353,7 @@ func (p *Parser) feed(dst []Exchange, s *stream, side flows.Side, at flows.Stamp
 		case counted, chunkData:
 			n = int(min(int64(len(data)), s.left))
 			s.left -= int64(n)
+			s.body.Write(data[:n])
 			s.message().BodyBytes += int64(n)
 			s.seen(at)
 			if s.left == 0 {
@@ -356,6 +365,7 @@ func (p *Parser) feed(dst []Exchange, s *stream, side flows.Side, at flows.Stamp
 			}
 		case untilEnd:
 			n = len(data)
+			s.body.Write(data)
 			s.message().BodyBytes += int64(n)
 			s.seen(at)
 		case between:
@@ -396,6 +406,10 @@ func (p *Parser) between(dst []Exchange, s *stream, side flows.Side, at flows.St
 			// An answer to HTTP/0.9 is a body and nothing else.
 			start, k := s.start, s.lineLen
 			dst = p.beginResponse(dst, s, side, start, start, statusLine{version: V09}, 0)
+			s.body.Write(s.buf)
+			if len(s.buf) < k {
+				s.body.Gap()
+			}
 			s.hold(nil)
 			s.message().BodyBytes = int64(k)
 			s.state = untilEnd

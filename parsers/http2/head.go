@@ -140,7 +140,7 @@ func (p *Parser) decide(name string) {
 	case over:
 		b.sl.x.Malformed |= StrayFrame
 	case none:
-		*ph = body
+		*ph = inBody
 		b.head = true
 		m.Start, m.HeaderBytes = b.s.blockStart, b.s.blockBytes
 	}

@@ -45,6 +45,8 @@ type Config struct {
 	// Headers keeps every field of both messages, in order, pseudo-header
 	// fields included.
 	Headers bool
+	// BodyHash and BodyType find out Message.BodySHA256 and Message.BodyType.
+	BodyHash, BodyType bool
 }
 
 func (c *Config) maxHeader() int  { return orDefault(c.MaxHeaderBytes, 64<<10) }
@@ -103,6 +105,12 @@ type Message struct {
 	// BodyBytes is what DATA frames carried, padding left out; bytes lost in a
 	// gap count where their number is known.
 	BodyBytes int64
+	// BodySHA256 is that of the body, content coding not removed, in lower-case
+	// hexadecimal; empty unless all of it was seen, and where it is empty.
+	BodySHA256 string
+	// BodyType is the media type that the body's first 512 bytes are of by
+	// themselves (WHATWG MIME Sniffing), without parameters; empty unless these, or all there are, were seen.
+	BodyType string
 
 	ContentType     []byte
 	ContentEncoding []byte

@@ -330,8 +330,12 @@ func TestLaws(t *testing.T) {
 		parsertest.Feed(sv, settings+frame(typeHeaders, endHeaders, 1, se(":status", "200", "server", "n"))),
 	}
 	laws := parsertest.Session[Exchange]{
-		New:     func() parsers.SessionParser[Exchange] { return New(Config{Headers: true}) },
-		Text:    render,
+		New: func() parsers.SessionParser[Exchange] {
+			return New(Config{Headers: true, BodyHash: true, BodyType: true})
+		},
+		Text: func(x *Exchange) string {
+			return render(x) + " " + x.Request.BodySHA256 + " " + x.Request.BodyType + " " + x.Response.BodySHA256 + " " + x.Response.BodyType
+		},
 		MaxHeld: 3 << 20,
 		Quiet:   quiet,
 		Again:   parsertest.Feed(sv, frame(typeData, 0, 1, strings.Repeat("b", 1391))+frame(typePing, 0, 0, "12345678")),

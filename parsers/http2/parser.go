@@ -5,6 +5,7 @@ import (
 
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers"
+	"github.com/caplake/caplake/parsers/internal/body"
 )
 
 // Parser is the parser of one flow: a parsers.SessionParser[Exchange]. The
@@ -95,14 +96,15 @@ type slot struct {
 	reset      bool
 	room       int // bytes that the head being decoded may still keep
 	held       int
+	bodies     [2]*body.Body // by Side; nil: nothing to find out, or no DATA
 }
 
 // phase is how far a message is.
 type phase uint8
 
 const (
-	none phase = iota
-	body       // the head was seen
+	none   phase = iota
+	inBody       // the head was seen
 	over
 )
 
@@ -151,6 +153,7 @@ func (p *Parser) Gap(dst []Exchange, side flows.Side, at flows.Stamp, n int64) [
 	}
 	for _, sl := range p.open {
 		sl.x.AfterGap = true
+		sl.bodies[side].Gap()
 	}
 	s.lose()
 	return dst
@@ -161,18 +164,19 @@ func (p *Parser) missed(dst []Exchange, s *stream, side flows.Side, at flows.Sta
 	if s.state == fixed { // the length of the padding may be among them: none is assumed
 		s.content = s.left
 	}
-	body := min(k, s.content)
-	s.content -= body
+	lost := min(k, s.content)
+	s.content -= lost
 	s.left -= k
 	switch s.frame.kind {
 	case typeData:
 		if sl := s.slot; sl != nil {
-			p.message(sl, side).BodyBytes += body
+			p.message(sl, side).BodyBytes += lost
+			sl.bodies[side].Gap()
 			sl.x.AfterGap = true
 			sl.seen(at)
 		}
 	case typeHeaders, typePushPromise, typeContinuation:
-		if body > 0 || s.state == fixed {
+		if lost > 0 || s.state == fixed {
 			s.cut = true
 		}
 	default: // of a frame that was not seen whole nothing follows
@@ -372,6 +376,12 @@ func (p *Parser) takes(s *stream, side flows.Side, at flows.Stamp, b []byte) {
 	case typeData:
 		if sl := s.slot; sl != nil {
 			p.message(sl, side).BodyBytes += int64(len(b))
+			if p.cfg.BodyHash || p.cfg.BodyType {
+				if sl.bodies[side] == nil {
+					sl.bodies[side] = body.Config{Hash: p.cfg.BodyHash, Type: p.cfg.BodyType}.New()
+				}
+				sl.bodies[side].Write(b)
+			}
 			sl.seen(at)
 		}
 	case typeHeaders, typePushPromise, typeContinuation:
@@ -577,6 +587,12 @@ func (p *Parser) give(dst []Exchange, sl *slot) []Exchange {
 	if len(sl.resHeaders) > 0 {
 		x.Response.Headers = sl.resHeaders
 	}
+	for side, b := range sl.bodies {
+		if b != nil {
+			m := p.message(sl, flows.Side(side))
+			m.BodySHA256, m.BodyType = b.End(*p.phase(sl, flows.Side(side)) == over)
+		}
+	}
 	whole := sl.req == over && sl.res == over
 	switch {
 	case string(x.Request.Method) == "CONNECT" && x.Response.Status/100 == 2:
@@ -620,7 +636,7 @@ func (p *Parser) phase(sl *slot, side flows.Side) *phase {
 // endMessage ends the message of side in the stream of sl.
 func (p *Parser) endMessage(dst []Exchange, sl *slot, side flows.Side, at flows.Stamp) []Exchange {
 	m, ph := p.message(sl, side), p.phase(sl, side)
-	if *ph != body { // its head was not seen
+	if *ph != inBody { // its head was not seen
 		return dst
 	}
 	*ph = over

@@ -50,7 +50,7 @@ func rules() []rule {
 	return []rule{
 		{"flows", nil, append(pure(), "io", "encoding/json")},
 		{"parsers", []string{"flows"}, pure()}, // io for io.Reader, which a Conversation's sides are
-		{"parsers/http2", []string{"flows", "parsers", "golang.org/x/net/http2/hpack"}, append(pure(), "io")},
+		{"parsers/http2", []string{"flows", "parsers", "parsers/internal/*", "golang.org/x/net/http2/hpack"}, append(pure(), "io")},
 		// What two protocols need beneath both, and is of neither, hides under parsers.
 		{"parsers/*", []string{"flows", "parsers", "parsers/internal/*"}, append(pure(), "io")},
 		{"schema", []string{"flows", "parsers/*"}, append(pure(), "io", "sync/...")},

@@ -32,6 +32,8 @@ type Config struct {
 	SPLT         int    // list so many of a flow's first packets; at most 255
 	FirstBytes   int    // keep so many bytes of each side's first payload; at most 65535
 	Entropy      bool   // compute the entropy of payload
+	BodyHash     bool   // compute the SHA-256 of HTTP bodies
+	BodyMIME     bool   // tell the type of HTTP bodies by their content
 
 	// Times of packets after which a flow is over; negative means never.
 	// Their defaults are those of flows.Config.
@@ -263,6 +265,8 @@ func (c *Config) effective() map[string]string {
 		"splt":               strconv.Itoa(c.SPLT),
 		"first_bytes":        strconv.Itoa(c.FirstBytes),
 		"payload_entropy":    strconv.FormatBool(c.Entropy),
+		"body_hash":          strconv.FormatBool(c.BodyHash),
+		"body_mime":          strconv.FormatBool(c.BodyMIME),
 		"tcp_idle":           dur(c.TCPIdle),
 		"udp_idle":           dur(c.UDPIdle),
 		"icmp_idle":          dur(c.ICMPIdle),

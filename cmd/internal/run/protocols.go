@@ -62,7 +62,7 @@ func protocols(c *Config) []protocol {
 			stream: byPayload(http.Probe),
 			newStream: func() streamSession {
 				return &stream[http.Exchange]{
-					parser: http.New(http.Config{Headers: c.Headers, MaxPending: c.MaxPending}),
+					parser: http.New(http.Config{Headers: c.Headers, MaxPending: c.MaxPending, BodyHash: c.BodyHash, BodyType: c.BodyMIME}),
 					row: func(s *sessions, f *flows.Flow, row *schema.Session, m *http.Exchange) {
 						m.Depth += s.session(f).rowsBefore
 						s.out.http.rows = schema.AppendHTTP(s.out.http.rows, m, row, &s.arena, httpOptions)
@@ -77,7 +77,7 @@ func protocols(c *Config) []protocol {
 			stream: byPayload(http2.Probe),
 			newStream: func() streamSession {
 				return &stream[http2.Exchange]{
-					parser: http2.New(http2.Config{Headers: c.Headers, MaxStreams: c.MaxPending}),
+					parser: http2.New(http2.Config{Headers: c.Headers, MaxStreams: c.MaxPending, BodyHash: c.BodyHash, BodyType: c.BodyMIME}),
 					row: func(s *sessions, f *flows.Flow, row *schema.Session, m *http2.Exchange) {
 						m.Depth += s.session(f).rowsBefore
 						s.out.http.rows = schema.AppendHTTP2(s.out.http.rows, m, row, &s.arena, httpOptions)

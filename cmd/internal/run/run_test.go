@@ -86,7 +86,7 @@ func textValue(b *strings.Builder, indent, name string, v reflect.Value) {
 
 // TestGolden holds every row of the captures of testdata in place.
 func TestGolden(t *testing.T) {
-	_, out := dataset(t, run.Config{Inputs: []string{captures}, Headers: true, Fingerprints: true, SPLT: 6, FirstBytes: 8, Entropy: true})
+	_, out := dataset(t, run.Config{Inputs: []string{captures}, Headers: true, Fingerprints: true, SPLT: 6, FirstBytes: 8, Entropy: true, BodyHash: true, BodyMIME: true})
 	golden := func(table string, write func(*strings.Builder)) {
 		t.Run(table, func(t *testing.T) {
 			var b strings.Builder
