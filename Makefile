@@ -1,5 +1,5 @@
 # caplake: "make demo" and "make test" need Go, gcc and make, and nothing else.
-# (gcc: DuckDB, in the demo and its test, and the race detector. caplake itself
+# (gcc: DuckDB, in caplake-query and its test, and the race detector. caplake itself
 # is pure Go.)
 
 GO         ?= go
@@ -17,8 +17,8 @@ ifneq ($(CXXLIB),)
 export CGO_LDFLAGS := -L$(CURDIR)/bin/lib $(CGO_LDFLAGS)
 $(shell mkdir -p bin/lib && ln -sf $(CXXLIB) bin/lib/libstdc++.so)
 endif
-# duckdb_arrow: hand Arrow record batches to DuckDB (in the test).
-DUCK  = cd cmd/duck && CGO_ENABLED=1 $(GO)
+# duckdb_arrow: hand Arrow record batches to DuckDB, for datasets of Arrow files.
+DUCK  = cd cmd/caplake-query && CGO_ENABLED=1 $(GO)
 DUCKTAGS = -tags duckdb_arrow
 
 .PHONY: help
@@ -29,11 +29,15 @@ help: ## what can be made
 build: ## bin/caplake, a static binary
 	$(BUILD) -o bin/caplake ./cmd/caplake
 
+.PHONY: query
+query: build ## bin/caplake-query, the program with DuckDB that "caplake query" runs
+	$(DUCK) build -trimpath -ldflags "-s -w" $(DUCKTAGS) -o $(CURDIR)/bin/caplake-query .
+
 .PHONY: demo
-demo: build ## convert testdata's captures to out/demo and query the tables with DuckDB
+demo: query ## convert testdata's captures to out/demo and query the tables with DuckDB
 	@rm -rf $(OUT) && mkdir -p $(dir $(OUT))
 	./bin/caplake convert --headers --fingerprints testdata/captures -o $(OUT)
-	@$(DUCK) run . "$(abspath $(OUT))"
+	@./bin/caplake query --table --echo -f examples/questions.sql $(OUT)
 
 # -count=1: the program that the DuckDB test builds is no input that go test knows of,
 # so it would call a result of an earlier program this one's.

@@ -54,6 +54,8 @@ func (c *command) run(ctx context.Context, args []string) int {
 		return c.convert(ctx, rest)
 	case "inspect":
 		return c.inspect(ctx, rest)
+	case "query":
+		return c.query(ctx, rest)
 	case "compare":
 		return c.compare(ctx, rest)
 	case "schema":

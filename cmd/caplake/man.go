@@ -81,7 +81,7 @@ func manPage() string {
 	m.line(".TP\n.B TERM")
 	m.text("If it is dumb, no line shows how far a run is.")
 	m.line(".TP\n.B TMPDIR")
-	m.text("Where a dry run keeps its sample while it runs.")
+	m.text("Where a dry run keeps its sample, and query the dataset of a capture, while they run.")
 	return m.b.String()
 }
 

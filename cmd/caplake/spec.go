@@ -73,6 +73,32 @@ caplake inspect --json captures/ | jq '.captures[] | select(.damage)'
 		groups: func() []group { return new(inspectOptions).groups() },
 		args:   files,
 	}, {
+		name:     "query",
+		summary:  "ask a dataset or a capture in SQL",
+		synopsis: "[flags] PATH [SQL]",
+		about: `Answers SQL on the tables of a dataset, or of captures, which are converted to a
+temporary dataset first. Without SQL, it prompts for it on a terminal, and else
+reads standard input. Besides the tables (caplake schema), there are views in
+the columns of other systems: zeek_conn, eve_flow, nfstream and so on.
+
+The SQL is DuckDB's, which a program of its own embeds: caplake-query, looked for
+beside caplake and then in PATH. Nothing is written to the dataset, and nothing
+comes from the network.
+`,
+		examples: `caplake query out "SELECT host, count(*) FROM http GROUP BY ALL ORDER BY 2 DESC"
+caplake query traffic.pcap "FROM dns WHERE rcode = 'NXDOMAIN'"
+caplake query out
+caplake query --json out "FROM zeek_conn" | jq .
+tcpdump -i eth0 -c 1000 -w - | caplake query - "FROM tls"
+`,
+		exits: `0    done
+1    failed
+2    the command line is wrong
+130  interrupted
+`,
+		groups: func() []group { return new(queryOptions).groups() },
+		args:   files,
+	}, {
 		name:     "compare",
 		summary:  "compare with Zeek or Suricata",
 		synopsis: "[flags] DATASET LOG...",

@@ -65,6 +65,7 @@ func SQL(format string, files func(table string) bool) []byte {
 		if format == "parquet" {
 			writeTable(&b, t, files(t.Name))
 		}
+		writeComments(&b, t)
 	}
 	b.WriteString("\n-- What the views below share.\n")
 	for _, m := range macros() {
@@ -115,11 +116,15 @@ func writeTable(b *bytes.Buffer, t *schema.Table, files bool) {
 		}
 		b.WriteString("\nWHERE false;\n")
 	}
-	comments(b, t.Name, t.Doc, func(yield func(name, doc string)) {
-		for i := range t.Columns {
-			yield(t.Columns[i].Name, t.Columns[i].Doc)
-		}
-	})
+	comment(b, "VIEW "+t.Name, t.Doc)
+}
+
+// writeComments says what the columns of a table are. It names the table only
+// by them, because of Arrow files it may be a table and not a view.
+func writeComments(b *bytes.Buffer, t *schema.Table) {
+	for i := range t.Columns {
+		comment(b, "COLUMN "+t.Name+"."+t.Columns[i].Name, t.Columns[i].Doc)
+	}
 }
 
 func (v *view) write(b *bytes.Buffer) {
@@ -132,19 +137,14 @@ func (v *view) write(b *bytes.Buffer) {
 		fmt.Fprintf(b, "  %s AS \"%s\"%s\n", strings.Join(strings.Fields(c.expr), " "), c.name, comma)
 	}
 	fmt.Fprintf(b, "%s;\n", v.from)
-	comments(b, v.name, v.doc, func(yield func(name, doc string)) {
-		for _, c := range v.columns {
-			yield(c.name, c.doc)
-		}
-	})
+	comment(b, "VIEW "+v.name, v.doc)
+	for _, c := range v.columns {
+		comment(b, fmt.Sprintf("COLUMN %s.%q", v.name, c.name), c.doc)
+	}
 }
 
-func comments(b *bytes.Buffer, name, doc string, columns func(yield func(name, doc string))) {
-	quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-	fmt.Fprintf(b, "COMMENT ON VIEW %s IS %s;\n", name, quote(doc))
-	columns(func(column, doc string) {
-		fmt.Fprintf(b, "COMMENT ON COLUMN %s.\"%s\" IS %s;\n", name, column, quote(doc))
-	})
+func comment(b *bytes.Buffer, on, doc string) {
+	fmt.Fprintf(b, "COMMENT ON %s IS '%s';\n", on, strings.ReplaceAll(doc, "'", "''"))
 }
 
 // duckType returns DuckDB's name of a column's type.

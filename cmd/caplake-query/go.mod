@@ -1,11 +1,12 @@
 // A module of its own, so that caplake itself needs neither DuckDB nor cgo.
-module github.com/caplake/caplake/cmd/duck
+module github.com/caplake/caplake/cmd/caplake-query
 
 go 1.26.8
 
 require (
 	github.com/apache/arrow-go/v18 v18.5.1
 	github.com/duckdb/duckdb-go/v2 v2.10506.0
+	golang.org/x/term v0.47.0
 )
 
 require (
@@ -26,7 +27,7 @@ require (
 	golang.org/x/exp v0.0.0-20260112195511-716be5621a96 // indirect
 	golang.org/x/mod v0.32.0 // indirect
 	golang.org/x/sync v0.19.0 // indirect
-	golang.org/x/sys v0.40.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/telemetry v0.0.0-20260116145544-c6413dc483f5 // indirect
 	golang.org/x/tools v0.41.0 // indirect
 	golang.org/x/xerrors v0.0.0-20240903120638-7835f813f4da // indirect
