@@ -135,10 +135,13 @@ const (
 	EncapNSH     // RFC 8300
 	EncapLISP    // RFC 9300, data
 	EncapTZSP    // TaZmen Sniffer Protocol
+	EncapGUE     // draft-ietf-intarea-gue
+	EncapLWAPP   // RFC 5412, data
+	EncapISL     // Cisco's Inter-Switch Link
 )
 
 var encapNames = [...]string{"", "ipip", "gre", "vxlan", "gtpu", "mpls", "pppoe", "teredo", "geneve", "erspan", "l2tp", "ah",
-	"ayiya", "capwap", "etherip", "pbb", "nsh", "lisp", "tzsp"}
+	"ayiya", "capwap", "etherip", "pbb", "nsh", "lisp", "tzsp", "gue", "lwapp", "isl"}
 
 func (k EncapKind) String() string {
 	if int(k) < len(encapNames) {

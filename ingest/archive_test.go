@@ -13,9 +13,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -520,3 +522,65 @@ func TestGzipMembersAgree(t *testing.T) {
 		t.Errorf("%q, %v, want %q", got, err, want)
 	}
 }
+
+// An archive on standard input or a pipe is read like any other, and its copy
+// is gone with the plan.
+func TestArchiveReadOnce(t *testing.T) {
+	files := []file{{"late.pcap", at(9)}, {"sub/early.pcap.gz", gzipped(t, at(1))}, {"notes.txt", []byte("no capture")}, {"cut.pcap", at(5)[:60]}}
+	for name, data := range map[string][]byte{
+		"tar": tarred(t, tar.FormatUSTAR, files...), "tar.gz": gzipped(t, tarred(t, tar.FormatUSTAR, files...)), "tar.zst": zstandard(t, tarred(t, tar.FormatUSTAR, files...)), "zip": zipped(t, zip.Deflate, files...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			tmp := t.TempDir()
+			t.Setenv("TMPDIR", tmp)
+			p, err := NewPlan(context.Background(), Config{}, []string{"-"}, iotest.HalfReader(bytes.NewReader(data)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := []string{"-/sub/early.pcap.gz", "-/cut.pcap", "-/late.pcap"}; !slices.Equal(slices.Sorted(slices.Values(names(p))), slices.Sorted(slices.Values(want))) {
+				t.Errorf("inputs %q", names(p))
+			}
+			if want := []string{"-/notes.txt"}; !slices.Equal(p.Skipped, want) {
+				t.Errorf("skipped %q", p.Skipped)
+			}
+			for range 2 { // a plan can be run again
+				r := readAll(t, p, Config{})
+				if len(r.packets) != 2 {
+					t.Errorf("%d packets", len(r.packets))
+				}
+			}
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+			if left, _ := os.ReadDir(tmp); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		})
+	}
+	t.Run("interrupted", func(t *testing.T) {
+		tmp := t.TempDir()
+		t.Setenv("TMPDIR", tmp)
+		data := tarred(t, tar.FormatUSTAR, files...)
+		ctx, cancel := context.WithCancel(context.Background())
+		r := io.MultiReader(bytes.NewReader(data[:4096]), readerFunc(func([]byte) (int, error) {
+			cancel()
+			return 0, io.EOF
+		}))
+		if _, err := NewPlan(ctx, Config{}, []string{"-"}, r); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+			left, _ := os.ReadDir(tmp)
+			if len(left) == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("left: %v", left)
+			}
+		}
+	})
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -169,7 +169,28 @@ func (d *Decoder) ethernet(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	if typ == etherIPv4 || typ == etherIPv6 {
 		return d.ip(buf, off+14, wire, p)
 	}
+	if b := buf[off:]; b[0]&^0x02 == 0x01 && b[1] == 0 && b[2] == 0x0c && b[3]|b[4] == 0 {
+		return d.isl(buf, off, wire, p)
+	}
 	return d.etherType(buf, off+14, wire, typ, p)
+}
+
+// isl decodes a frame of Cisco's Inter-Switch Link, which old switches put around those of
+// trunks: an address of five bytes, type and user, source, length, a SNAP header, half of an address,
+// VLAN and a flag, index, reserved; the frame with its check sequence.
+func (d *Decoder) isl(buf []byte, off, wire int, p *flows.Packet) Outcome {
+	b := buf[off:]
+	if len(b) < 26 {
+		return short(off+26, wire, OutcomeMalformedLink)
+	}
+	if b[5]>>4 != 0 || b[14] != 0xaa || b[15] != 0xaa || b[16] != 0x03 { // type: Ethernet
+		return OutcomeNotIP
+	}
+	vlan := binary.BigEndian.Uint16(b[20:])
+	if vlan&1 != 0 || !d.push(flows.Encap{Kind: flows.EncapISL, HasID: true, ID: uint64(vlan >> 1 & 0x3ff)}) { // a bridge's own
+		return OutcomeNotIP
+	}
+	return d.ethernet(buf, off+26, wire, p)
 }
 
 // etherType decodes what an EtherType, or a length in its place, announces.

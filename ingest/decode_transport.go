@@ -93,11 +93,11 @@ func (d *Decoder) udp(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	var port uint16 // that makes it worth to look for a tunnel
 	switch dst {
 	case portVXLAN, portVXLANGPE, portVXLANLinux, portGTPU, portGeneve, portTeredo, portL2TP, portLISP, portGRE, portMPLS,
-		portAYIYA, portCAPWAP, portTZSP:
+		portAYIYA, portCAPWAP, portTZSP, portGUE, portLWAPP:
 		port = dst
 	default:
 		switch src {
-		case portGTPU, portTeredo, portL2TP, portAYIYA, portCAPWAP: // answer from it; the others send from any
+		case portGTPU, portTeredo, portL2TP, portAYIYA, portCAPWAP, portLWAPP: // answer from it; the others send from any
 			port = src
 		default:
 			// Between Teredo's clients and relays neither port is fixed, but an address is of its prefix (RFC 4380 section 2.6).

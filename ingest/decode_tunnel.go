@@ -18,9 +18,11 @@ const (
 	portVXLANGPE   = 4790
 	portAYIYA      = 5072
 	portCAPWAP     = 5247
+	portGUE        = 6080
 	portGeneve     = 6081
 	portMPLS       = 6635
 	portVXLANLinux = 8472 // before there was a number for it
+	portLWAPP      = 12222
 	portTZSP       = 37008
 )
 
@@ -82,6 +84,10 @@ func (d *Decoder) udpTunnel(buf []byte, off, wire int, port uint16, p *flows.Pac
 		o = d.ayiya(buf, off, wire, p)
 	case portCAPWAP:
 		o = d.capwap(buf, off, wire, p)
+	case portLWAPP:
+		o = d.lwapp(buf, off, wire, p)
+	case portGUE:
+		o = d.gue(buf, off, wire, p)
 	case portTZSP:
 		if d.push(over(flows.EncapTZSP, p)) {
 			o = d.tzsp(buf, off, wire, p)
@@ -548,4 +554,45 @@ func (d *Decoder) capwap(buf []byte, off, wire int, p *flows.Packet) Outcome {
 		return d.wlan(buf, off, wire, wlanSwapped, p)
 	}
 	return d.wlan(buf, off, wire, 0, p)
+}
+
+// lwapp decodes the data of what came before CAPWAP (RFC 5412 section 3.1): version,
+// radio, kind and fragment in the first byte, fragment number, length, two bytes of the
+// radio; an IEEE 802.11 frame whose frame control is in the other order.
+func (d *Decoder) lwapp(buf []byte, off, wire int, p *flows.Packet) Outcome {
+	const control, fragment = 0x04, 0x02
+	b := buf[off:]
+	if len(b) < 8 || b[0]>>6 != 0 || b[0]&(control|fragment) != 0 || int(binary.BigEndian.Uint16(b[2:])) > wire-off-6 || !d.push(over(flows.EncapLWAPP, p)) {
+		return OutcomeNotIP
+	}
+	if b[6]&0x0f != 0x08 && b[7]&0x0f == 0x08 {
+		return d.wlan(buf, off+6, wire, wlanSwapped, p)
+	}
+	return d.wlan(buf, off+6, wire, 0, p)
+}
+
+// gue decodes Generic UDP Encapsulation (draft-ietf-intarea-gue section 3): version, control flag and length
+// of the header's rest in four bytes, the protocol, flags. In version 1 the datagram of IP begins at once.
+func (d *Decoder) gue(buf []byte, off, wire int, p *flows.Packet) Outcome {
+	b := buf[off:]
+	if len(b) < 4 {
+		return OutcomeNotIP
+	}
+	if looksIP(b, wire-off) {
+		if !d.push(over(flows.EncapGUE, p)) {
+			return OutcomeNotIP
+		}
+		return d.ip(buf, off, wire, p)
+	}
+	n := 4 + int(b[0]&0x1f)*4
+	if b[0]>>5 != 0 || len(b) <= n || !d.push(over(flows.EncapGUE, p)) { // of version 0, with data
+		return OutcomeNotIP
+	}
+	switch off += n; b[1] {
+	case protoIPIP, protoIPv6:
+		return d.ip(buf, off, wire, p)
+	case protoGRE, protoMPLS, protoEtherIP:
+		return d.tunnel(buf, off, wire, b[1], p)
+	}
+	return OutcomeNotIP
 }

@@ -33,6 +33,8 @@ type Plan struct {
 	// captures, sorted.
 	Skipped []string
 
+	temporary []string // copies of archives that can be read only once
+
 	progress Progress
 	scribble bool // tests: overwrite what goes out of date
 }
@@ -67,6 +69,7 @@ type peeked struct {
 	r      io.Reader
 	close  func() error
 	used   bool
+	size   int64 // of a copy of it
 }
 
 func (p *peeked) Read(b []byte) (int, error) {
@@ -100,7 +103,9 @@ const planLooks = 4
 // content and puts them in order. An argument is a file, a directory (with
 // all below it, symbolic links to files included, to directories not), a
 // pattern of filepath.Glob where no file has that name, or "-" for stdin.
-// Archives (tar, compressed tar, zip) are directories too.
+// Archives (tar, compressed tar, zip) are directories too; one on standard
+// input or a pipe is copied to a temporary file first, since what is in it is
+// read in the order of time, and a zip file has its directory at its end.
 //
 // A file named by itself is an input even if it is no capture or cannot be
 // read, and so is one in a directory whose name ends like a capture's: reading it then leaves an entry in
@@ -152,6 +157,10 @@ func (p *Plan) Close() error {
 			k.close = nil
 		}
 	}
+	for _, path := range p.temporary {
+		errs = append(errs, os.Remove(path))
+	}
+	p.temporary = nil
 	return errors.Join(errs...)
 }
 
@@ -302,10 +311,8 @@ func (b *planner) identify(c *candidate) error {
 	switch {
 	case err != nil:
 		return err
-	case kind == isTarFile:
-		return b.tar(c, c.in.compression)
-	case kind == isZipFile:
-		return b.zip(c)
+	case kind == isTarFile || kind == isZipFile:
+		return b.archive(c, kind)
 	case kind == isCapture || c.named || expected(&c.in):
 		c.inputs = append(c.inputs, c.in)
 	default:
@@ -331,18 +338,78 @@ func expected(in *Input) bool {
 // once adds an input that can be read only once. Such an input may keep its
 // reader waiting, so the look at it is given up with the context.
 func (b *planner) once(in Input) error {
-	looked := make(chan error, 1)
+	type result struct {
+		kind looksLike
+		copy string
+		err  error
+	}
+	looked := make(chan result, 1)
 	go func() {
-		_, err := b.look(&in)
-		looked <- err
+		var r result
+		r.kind, r.err = b.look(&in)
+		if r.err == nil && (r.kind == isTarFile || r.kind == isZipFile) {
+			r.copy, r.err = b.spool(in.peeked)
+		}
+		looked <- r
+		if b.ctx.Err() != nil && r.copy != "" {
+			os.Remove(r.copy) // nobody may be there to see it
+		}
 	}()
 	select {
-	case err := <-looked:
-		b.plan.Inputs = append(b.plan.Inputs, in) // also on error, to be closed
+	case r := <-looked:
+		if r.copy == "" {
+			b.plan.Inputs = append(b.plan.Inputs, in) // also on error, to be closed
+			return r.err
+		}
+		b.plan.temporary = append(b.plan.temporary, r.copy)
+		c := candidate{in: Input{Path: r.copy, Name: in.Name, Size: in.peeked.size, compression: in.compression}}
+		err := b.archive(&c, r.kind)
+		if in.peeked.close != nil {
+			in.peeked.close()
+		}
+		b.plan.Inputs = append(b.plan.Inputs, c.inputs...)
+		b.plan.Skipped = append(b.plan.Skipped, c.skipped...)
 		return err
 	case <-b.ctx.Done():
 		return b.ctx.Err()
 	}
+}
+
+// spool copies what can be read only once to a temporary file and returns its path.
+func (b *planner) spool(k *peeked) (path string, err error) {
+	f, err := os.CreateTemp("", "caplake-")
+	if err != nil {
+		return "", err
+	}
+	prefix := k.prefix
+	n, err := f.Write(prefix)
+	k.size = int64(n)
+	buf := make([]byte, pumpChunk)
+	for err == nil && b.ctx.Err() == nil {
+		var m int
+		var end error
+		if m, end = k.r.Read(buf); m > 0 {
+			_, err = f.Write(buf[:m])
+			k.size += int64(m)
+		}
+		if end == io.EOF {
+			break
+		}
+		err = cmpError(err, end)
+	}
+	if err = cmpError(cmpError(err, b.ctx.Err()), f.Close()); err != nil {
+		os.Remove(f.Name())
+		return "", fmt.Errorf("copying an archive to a temporary file: %w", err)
+	}
+	return f.Name(), nil
+}
+
+// archive finds the captures in a candidate that is an archive.
+func (b *planner) archive(c *candidate, kind looksLike) error {
+	if kind == isTarFile {
+		return b.tar(c, c.in.compression)
+	}
+	return b.zip(c)
 }
 
 func (b *planner) directory(root string) error {
@@ -434,7 +501,7 @@ func (b *planner) look(in *Input) (looksLike, error) {
 					continue
 				}
 				var re *readError
-				switch single := in.peeked != nil || in.member != nil; {
+				switch single := in.member != nil; {
 				case errors.As(streamErr, &re):
 					return isCapture, nil
 				case !single && isTar(buf):

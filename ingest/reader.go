@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -111,7 +112,7 @@ func (r *reader) read(ctx context.Context, in *Input, number uint32, src *source
 					return err
 				}
 			default:
-				found = notCapture(end, n)
+				found = notCapture(end, b.block[:n])
 			}
 		}
 		buf := b.block[:n]
@@ -318,17 +319,37 @@ func (t *tally) damaged(d *damage, offset int64) {
 }
 
 // notCapture says what is wrong with a stream that does not begin like a
-// capture: n bytes of it were read, then it ended with end unless that is
+// capture: head is what was read of it, then it ended with end unless that is
 // nil. How it ended matters only if that hid its first four bytes: whether the
 // end of a longer one was met by now depends on the size of blocks.
-func notCapture(end error, n int) *damage {
-	switch {
+func notCapture(end error, head []byte) *damage {
+	switch n := len(head); {
 	case n < 4 && end != nil && end != io.EOF:
 		return streamDamage(end)
 	case n == 0:
 		return damaged(DamageNotCapture, "it is empty")
 	}
+	for _, f := range foreignFormats {
+		if bytes.HasPrefix(head, []byte(f.magic)) {
+			return damaged(DamageNotCapture, "it is %s, a format that is not read: convert it to pcapng (editcap of Wireshark does)", f.name)
+		}
+	}
 	return damaged(DamageNotCapture, "it is neither pcap, pcapng, snoop nor ERF, nor one of these compressed by gzip, zstd, lz4, xz or bzip2")
+}
+
+// foreignFormats are formats of captures that are told apart only to be named.
+// None is longer than the least that newWalker asks to see.
+var foreignFormats = [...]struct{ magic, name string }{
+	{"RTSS", "a capture of Microsoft Network Monitor 1"},
+	{"GMBU", "a capture of Microsoft Network Monitor"},
+	{"TRSN", "a capture of a DOS-based Sniffer"},
+	{"XCP\x00", "a capture of NetXRay or a Windows-based Sniffer"},
+	{"btsn", "a Bluetooth capture (btsnoop)"},
+	{"iptr", "a capture of AIX's iptrace"},
+	{"\x7fver", "a capture of EtherPeek or OmniPeek"},
+	{"\x05VNF", "a capture of Visual Networks"},
+	{"\x54\x52\x00\x64", "a trace of HP-UX's nettl"},
+	{"\xaa\xaa\xaa\xaa", "a capture of 5View"},
 }
 
 // streamDamage words an error of a stream or of opening it, without the paths

@@ -359,6 +359,7 @@ func TestDamage(t *testing.T) {
 	}{
 		{"empty", nil, 0, DamageNotCapture, 0, "empty"},
 		{"text", []byte("hello, world"), 0, DamageNotCapture, 0, "neither pcap"},
+		{"of another program", []byte("GMBU\x00\x02 and more"), 0, DamageNotCapture, 0, "Microsoft Network Monitor"},
 		{"gzip text", gzipped(t, []byte("hello, world")), 0, DamageNotCapture, 0, "neither pcap"},
 		{"pcap version", with(pcap, 4, 9), 0, DamageUnsupported, 0, "version 9.4"},
 		{"pcap caplen", with(pcap, int(second)+8, 0, 0, 0x10), 1, DamageMalformed, second, "1048576 captured bytes"},

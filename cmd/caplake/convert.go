@@ -94,14 +94,21 @@ func (o *options) groups() []group {
 	fs = add("Which packets (others are counted as filtered and left out)")
 	value(fs, moment{&o.filter.After}, "after", "packets at this time or later: 2024-05-06T07:08:09.5Z, 2024-05-06, or seconds since 1970; UTC where no zone is given")
 	value(fs, moment{&o.filter.Before}, "before", "packets earlier than this time")
-	value(fs, &many[netip.Addr]{&o.filter.Hosts, filter.ParseHost, "ADDR"}, "host", "packets from or to this address")
-	value(fs, &many[netip.Prefix]{&o.filter.Nets, filter.ParseNet, "NET"}, "net", "packets from or to this network, such as 192.0.2.0/24")
-	value(fs, &many[filter.Ports]{&o.filter.Ports, filter.ParsePorts, "PORT"}, "port", "packets from or to this port, or one in a range such as 8000-8999")
-	value(fs, &many[uint8]{&o.filter.Protos, filter.ParseProto, "PROTO"}, "proto", "packets of this protocol over IP: tcp, udp, icmp, icmp6, sctp, … or its number")
-	for _, name := range []string{"host", "net", "port", "proto"} {
-		note(fs, name, noteMany)
+	match := func(m *filter.Match, not string, host, net, port, proto string) {
+		value(fs, &many[netip.Addr]{&m.Hosts, filter.ParseHost, "ADDR"}, not+"host", host)
+		value(fs, &many[netip.Prefix]{&m.Nets, filter.ParseNet, "NET"}, not+"net", net)
+		value(fs, &many[filter.Ports]{&m.Ports, filter.ParsePorts, "PORT"}, not+"port", port)
+		value(fs, &many[uint8]{&m.Protos, filter.ParseProto, "PROTO"}, not+"proto", proto)
+		for _, name := range []string{"host", "net", "port", "proto"} {
+			note(fs, not+name, noteMany)
+		}
+		note(fs, not+"proto", noteValues, "tcp", "udp", "icmp", "icmp6", "sctp", "gre", "esp")
 	}
-	note(fs, "proto", noteValues, "tcp", "udp", "icmp", "icmp6", "sctp", "gre", "esp")
+	match(&o.filter.Match, "", "packets from or to this address", "packets from or to this network, such as 192.0.2.0/24",
+		"packets from or to this port, or one in a range such as 8000-8999",
+		"packets of this protocol over IP: tcp, udp, icmp, icmp6, sctp, … or its number")
+	match(&o.filter.Not, "not-", "no packets from or to this address", "no packets from or to this network",
+		"no packets from or to this port or range", "no packets of this protocol")
 
 	fs = add("When a flow ends (times of packets, not of the clock)")
 	duration(fs, &o.tcpIdle, "tcp-idle", d.TCPIdle, "an open TCP flow without packets ends after this time")

@@ -1,7 +1,7 @@
 // Command conformance converts every capture of a corpus alone and compares
 // the tables, row by row, with what other programs say of the capture.
 //
-//	conformance -corpus DIR [-source GLOB] [-capture GLOB] [-v] [-json] [-workers N]
+//	conformance -corpus DIR [-source GLOB] [-capture GLOB] [-v] [-by link] [-json] [-workers N]
 //	conformance -coverage -corpus DIR [-json] [DIR...]
 //
 // The second form says which captures, of the corpus and of further directories,
@@ -41,6 +41,7 @@ func mainCode() int {
 	source := flags.String("source", "", "only sources that match this pattern")
 	capture := flags.String("capture", "", "only captures whose name matches this pattern")
 	verbose := flags.Bool("v", false, "print each row that is not equal")
+	by := flags.String("by", "", "print the comparison by \"link\": link types and encapsulations")
 	asJSON := flags.Bool("json", false, "print the result as JSON")
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "captures converted at a time")
 	timeout := flags.Duration("timeout", time.Minute, "time for one capture")
@@ -59,7 +60,7 @@ func mainCode() int {
 		}
 		return 0
 	}
-	if *corpus == "" || flags.NArg() > 0 && !*covering || *workers < 1 {
+	if *corpus == "" || flags.NArg() > 0 && !*covering || *workers < 1 || *by != "" && *by != "link" {
 		flags.Usage()
 		return 2
 	}
@@ -92,14 +93,17 @@ func mainCode() int {
 	if err != nil {
 		return fail(err)
 	}
-	if *asJSON {
+	switch {
+	case *by == "link":
+		err = r.PrintGroups(os.Stdout)
+	case *asJSON:
 		if !*verbose {
 			r.Diffs = nil
 		}
 		e := json.NewEncoder(os.Stdout)
 		e.SetIndent("", "  ")
 		err = e.Encode(r)
-	} else {
+	default:
 		err = r.Print(os.Stdout, conformance.Goals(), *verbose)
 	}
 	if err != nil {

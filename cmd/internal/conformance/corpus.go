@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
 
 	"github.com/caplake/caplake/ingest"
 )
@@ -38,6 +39,7 @@ type Capture struct {
 	truth        string // path of the truth's files without their ending
 	Scope        Scope
 	Detail       string // of the scope: which link type, which format
+	Links        string // names of the link types, joined
 	// Refused says that the other program stopped before the end of the file,
 	// so that rows beyond its own say nothing.
 	Refused bool
@@ -77,7 +79,7 @@ func OpenCorpus(dir, source, name string) (*Corpus, error) {
 			return nil
 		}
 		k := Capture{Source: s, Name: n, Path: p, truth: filepath.Join(dir, "truth", s, n)}
-		k.Scope, k.Detail = scopeOf(p)
+		k.Scope, k.Detail, k.Links = scopeOf(p)
 		meta := struct{ RC1 int }{-1}
 		if b, err := os.ReadFile(k.truth + ".meta.json"); err != nil {
 			k.Scope, k.Detail = Unreadable, "no meta.json"
@@ -185,10 +187,10 @@ func nanoseconds(s string) int64 {
 
 // scopeOf looks at a capture's own bytes, independently of package ingest:
 // what ingest misreads must not leave the comparison by that.
-func scopeOf(p string) (Scope, string) {
+func scopeOf(p string) (_ Scope, detail, links string) {
 	f, err := os.Open(p)
 	if err != nil {
-		return FileFormat, err.Error()
+		return FileFormat, err.Error(), ""
 	}
 	defer f.Close()
 	var r io.Reader = bufio.NewReader(f)
@@ -196,44 +198,49 @@ func scopeOf(p string) (Scope, string) {
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		if r, err = gzip.NewReader(r); err != nil {
-			return FileFormat, "gzip: " + err.Error()
+			return FileFormat, "gzip: " + err.Error(), ""
 		}
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		z, err := zstd.NewReader(r)
 		if err != nil {
-			return FileFormat, "zstd: " + err.Error()
+			return FileFormat, "zstd: " + err.Error(), ""
 		}
 		defer z.Close()
 		r = z
 	case bytes.HasPrefix(head, []byte("\xfd7zXZ")):
-		return FileFormat, "xz"
+		if r, err = xz.NewReader(r); err != nil {
+			return FileFormat, "xz: " + err.Error(), ""
+		}
 	}
 	b, _ := io.ReadAll(io.LimitReader(r, 256<<20)) // damaged: as far as it goes
 	if len(b) < 24 {
-		return FileFormat, "too short"
+		return FileFormat, "too short", ""
 	}
-	links := map[uint32]bool{}
+	set := map[uint32]bool{}
 	switch m := binary.LittleEndian.Uint32(b); m {
-	case 0xa1b2c3d4, 0xa1b23c4d:
-		links[binary.LittleEndian.Uint32(b[20:])&0xffff] = true
-	case 0xd4c3b2a1, 0x4d3cb2a1:
-		links[binary.BigEndian.Uint32(b[20:])&0xffff] = true
+	case 0xa1b2c3d4, 0xa1b23c4d, 0xa1b2cd34:
+		set[binary.LittleEndian.Uint32(b[20:])&0xffff] = true
+	case 0xd4c3b2a1, 0x4d3cb2a1, 0x34cdb2a1:
+		set[binary.BigEndian.Uint32(b[20:])&0xffff] = true
 	case 0x0a0d0d0a:
-		pcapngLinks(b, links)
+		pcapngLinks(b, set)
 	default:
-		return FileFormat, fmt.Sprintf("magic %#08x", m)
+		return FileFormat, fmt.Sprintf("magic %#08x", m), ""
 	}
 	var bad []int
-	for l := range links {
+	var names []string
+	for l := range set {
+		names = append(names, ingest.LinkTypeName(uint16(l)))
 		if !ingest.Decodes(uint16(l)) {
 			bad = append(bad, int(l))
 		}
 	}
+	sort.Strings(names)
 	if len(bad) > 0 {
 		sort.Ints(bad)
-		return LinkType, fmt.Sprint(bad)
+		return LinkType, fmt.Sprint(bad), strings.Join(names, "+")
 	}
-	return InScope, ""
+	return InScope, "", strings.Join(names, "+")
 }
 
 // pcapngLinks collects the link types of the interface description blocks

@@ -1,8 +1,11 @@
 package conformance
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // A peer is another program whose answers a corpus holds. It is asked of each
@@ -86,4 +89,25 @@ func (d *Dataset) Table(name string) (*Table, error) {
 	}
 	d.tables[name] = t
 	return t, err
+}
+
+// tunnels returns the encapsulations of the flows, sorted.
+func (d *Dataset) tunnels() []string {
+	t, err := d.Table("flows")
+	if err != nil {
+		return []string{}
+	}
+	seen := map[string]bool{}
+	for _, column := range t.Columns {
+		if column != "tunnel" && !strings.HasPrefix(column, "tunnel.") {
+			continue
+		}
+		for i := range t.Len() {
+			for _, name := range strings.Split(t.Get(i, column), "\x1f") {
+				seen[name] = name != ""
+			}
+		}
+	}
+	delete(seen, "")
+	return slices.Sorted(maps.Keys(seen))
 }

@@ -175,6 +175,20 @@ func (r *Result) Print(w io.Writer, goals []Goal, differences bool) error {
 	return err
 }
 
+// PrintGroups writes how the tables compare in captures of the same link types and
+// encapsulations; the flows of a capture name the latter.
+func (r *Result) PrintGroups(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "links and encapsulations\ttable\ttruth\tequal\tdiffer\tmissing\textra\tequal %\twithout accepted %")
+	for _, group := range slices.Sorted(maps.Keys(r.Groups)) {
+		for i := range r.Groups[group] {
+			l := &r.Groups[group][i]
+			fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%.2f\t%.2f\n", group, l.Name, l.Truth, l.Equal, l.Differ, l.Missing, l.Extra, l.Percent(), l.Cleared())
+		}
+	}
+	return tw.Flush()
+}
+
 func classOf(name string) string {
 	if name == "" {
 		return ""

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 )
@@ -32,7 +33,8 @@ type Result struct {
 	Refused  int                `json:"refused"` // compared, but the truth ends before the capture does
 	Tables   []string           `json:"tables"`  // of every peer
 	Lines    []Line             `json:"lines"`
-	Worst    map[string][]Worst `json:"worst"` // by table
+	Worst    map[string][]Worst `json:"worst"`  // by table
+	Groups   map[string][]Line  `json:"groups"` // by link types and encapsulations of the captures
 	Failures []Failure          `json:"failures"`
 	Slow     []Failure          `json:"slow"`
 	Damaged  []Failure          `json:"damaged"` // files whose faults were met and survived
@@ -74,7 +76,7 @@ func Run(ctx context.Context, c *Corpus, converters []Converter) (*Result, error
 	}
 	defer os.RemoveAll(tmp)
 
-	res := &Result{Captures: map[Scope]int{}, Outside: map[string]int{}, Worst: map[string][]Worst{}}
+	res := &Result{Captures: map[Scope]int{}, Outside: map[string]int{}, Worst: map[string][]Worst{}, Groups: map[string][]Line{}}
 	for _, p := range c.peers {
 		res.Tables = append(res.Tables, p.tables()...)
 	}
@@ -109,6 +111,15 @@ func Run(ctx context.Context, c *Corpus, converters []Converter) (*Result, error
 	for i, f := range found { // in the order of the captures, whoever was first
 		if f != nil {
 			res.take(c.Captures[i].ID(), f)
+			group := c.Captures[i].Links
+			if len(f.tunnels) > 0 {
+				group += " in " + strings.Join(f.tunnels, ", ")
+			}
+			for _, l := range f.lines {
+				if !l.Apart {
+					res.Groups[group] = addLine(res.Groups[group], l)
+				}
+			}
 		}
 	}
 	for t := range res.Worst {
@@ -145,6 +156,8 @@ type comparison struct {
 	errs  []string
 	lines []Line
 	diffs []Difference
+
+	tunnels []string // of the capture's flows, sorted
 }
 
 func (r *Result) take(id string, f *comparison) {
@@ -169,17 +182,23 @@ func (r *Result) take(id string, f *comparison) {
 		}
 	}
 	for _, l := range f.lines {
-		i := slices.IndexFunc(r.Lines, func(m Line) bool { return m.Name == l.Name })
-		if i < 0 {
-			i = len(r.Lines)
-			r.Lines = append(r.Lines, Line{Name: l.Name, Table: l.Table, Apart: l.Apart})
-		}
-		r.Lines[i].add(&l.Tally)
+		r.Lines = addLine(r.Lines, l)
 		if !l.Apart && l.open() > 0 {
 			r.Worst[l.Table] = append(r.Worst[l.Table], Worst{id, l.Tally})
 		}
 	}
 	r.Diffs = append(r.Diffs, f.diffs...)
+}
+
+// addLine adds l to the line of its name.
+func addLine(lines []Line, l Line) []Line {
+	i := slices.IndexFunc(lines, func(m Line) bool { return m.Name == l.Name })
+	if i < 0 {
+		i = len(lines)
+		lines = append(lines, Line{Name: l.Name, Table: l.Table, Apart: l.Apart})
+	}
+	lines[i].add(&l.Tally)
+	return lines
 }
 
 // compare converts one capture alone, once for each way that a peer asks for,
@@ -200,6 +219,9 @@ func (c *Corpus) compare(ctx context.Context, k *Capture, conv Converter, out st
 			if _, err := os.Stat(out); err != nil || answer.Crash != "" {
 				d.dir = ""
 			}
+		}
+		if f.tunnels == nil {
+			f.tunnels = d.tunnels()
 		}
 		rest := views[:0:0]
 		for _, v := range views {

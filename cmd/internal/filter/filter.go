@@ -26,14 +26,21 @@ import (
 )
 
 // Filter says which packets are wanted: those that pass each of its fields. A
-// field that is nil passes all; of a list, one entry is enough.
+// field that is nil passes all; of a list, one entry is enough. What an entry
+// of Not fits does not pass, whatever else.
 //
 // An address or port is looked for at both ends, so that both sides of a flow
-// pass. An ICMP error also passes by the packet that it quotes.
+// pass. An ICMP error also passes by the packet that it quotes, and so is left out.
 type Filter struct {
 	After  *int64 // earliest time, nanoseconds since 1970
 	Before *int64 // the first time that is too late
 
+	Match
+	Not Match
+}
+
+// Match is a set of properties of packets.
+type Match struct {
 	Hosts  []netip.Addr
 	Nets   []netip.Prefix
 	Ports  []Ports
@@ -58,8 +65,17 @@ func (f *Filter) Apply(c *ingest.Config) {
 			return (after == nil || r.Time >= *after) && (before == nil || r.Time < *before)
 		}
 	}
-	if m := f.compile(); m != nil {
-		c.KeepPacket = m.keep
+	wanted, not := f.Match.compile(), f.Not.each()
+	if wanted == nil && len(not) == 0 {
+		return
+	}
+	c.KeepPacket = func(p *flows.Packet, data []byte) bool {
+		for _, m := range not {
+			if m.keep(p, data) {
+				return false
+			}
+		}
+		return wanted == nil || wanted.keep(p, data)
 	}
 }
 
@@ -74,11 +90,16 @@ func (f *Filter) Settings() map[string]string {
 	}
 	moment("after", f.After)
 	moment("before", f.Before)
-	list(s, "host", f.Hosts, netip.Addr.String)
-	list(s, "net", f.Nets, netip.Prefix.String)
-	list(s, "port", f.Ports, Ports.String)
-	list(s, "proto", f.Protos, func(n uint8) string { return strconv.Itoa(int(n)) })
+	f.Match.settings(s, "")
+	f.Not.settings(s, "not_")
 	return s
+}
+
+func (m *Match) settings(s map[string]string, prefix string) {
+	list(s, prefix+"host", m.Hosts, netip.Addr.String)
+	list(s, prefix+"net", m.Nets, netip.Prefix.String)
+	list(s, prefix+"port", m.Ports, Ports.String)
+	list(s, prefix+"proto", m.Protos, func(n uint8) string { return strconv.Itoa(int(n)) })
 }
 
 func list[T any](s map[string]string, name string, values []T, text func(T) string) {
@@ -116,8 +137,18 @@ type block struct {
 	is4        bool
 }
 
+// each returns a matcher for each list of m alone.
+func (f *Match) each() (all []*matcher) {
+	for _, m := range [...]Match{{Hosts: f.Hosts}, {Nets: f.Nets}, {Ports: f.Ports}, {Protos: f.Protos}} {
+		if c := m.compile(); c != nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
 // compile returns nil if every packet matches.
-func (f *Filter) compile() *matcher {
+func (f *Match) compile() *matcher {
 	if len(f.Hosts)+len(f.Nets)+len(f.Ports)+len(f.Protos) == 0 {
 		return nil
 	}

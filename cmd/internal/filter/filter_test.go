@@ -86,28 +86,57 @@ func TestKeep(t *testing.T) {
 	hosts := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 	web := []Ports{{80, 80}, {8000, 8999}}
 	for name, c := range map[string]struct {
+		filter Match
+		packet flows.Packet
+		want   bool
+	}{
+		"source":            {Match{Hosts: hosts}, packet("192.0.2.1", "198.51.100.1", 1, 2, 6), true},
+		"destination":       {Match{Hosts: hosts}, packet("2001:db8::2", "2001:db8::1", 1, 2, 6), true},
+		"neither":           {Match{Hosts: hosts}, packet("192.0.2.2", "198.51.100.1", 1, 2, 6), false},
+		"port":              {Match{Ports: web}, packet("192.0.2.2", "198.51.100.1", 80, 2, 17), true},
+		"end of range":      {Match{Ports: web}, packet("192.0.2.2", "198.51.100.1", 2, 8999, 6), true},
+		"after range":       {Match{Ports: web}, packet("192.0.2.2", "198.51.100.1", 2, 9000, 6), false},
+		"no ports":          {Match{Ports: web}, packet("192.0.2.2", "198.51.100.1", 8, 80, 1), false},
+		"port, not host":    {Match{Ports: web, Hosts: hosts}, packet("192.0.2.2", "198.51.100.1", 80, 2, 6), false},
+		"port and host":     {Match{Ports: web, Hosts: hosts}, packet("192.0.2.1", "198.51.100.1", 80, 2, 6), true},
+		"protocol":          {Match{Protos: []uint8{6, 1}}, packet("192.0.2.1", "198.51.100.1", 8, 0, 1), true},
+		"other protocol":    {Match{Protos: []uint8{6, 1}}, packet("192.0.2.1", "198.51.100.1", 80, 2, 17), false},
+		"net":               {Match{Nets: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/23")}}, packet("192.0.2.1", "198.51.101.1", 80, 2, 17), true},
+		"beside net":        {Match{Nets: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/23")}}, packet("192.0.2.1", "198.51.102.1", 80, 2, 17), false},
+		"IPv4 is no IPv6":   {Match{Nets: []netip.Prefix{netip.MustParsePrefix("2000::/3")}}, packet("192.0.2.1", "198.51.102.1", 80, 2, 17), false},
+		"all IPv4":          {Match{Nets: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}, packet("192.0.2.1", "198.51.102.1", 80, 2, 17), true},
+		"IPv6, of all IPv4": {Match{Nets: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}, packet("2001:db8::2", "2001:db8::1", 1, 2, 6), false},
+	} {
+		if got := c.filter.compile().keep(&c.packet, nil); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// What is named by any entry of Not is left out, whatever passes it otherwise; and nothing else is.
+func TestNot(t *testing.T) {
+	host := []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	dns, ssh := []Ports{{53, 53}}, []Ports{{22, 22}}
+	for name, c := range map[string]struct {
 		filter Filter
 		packet flows.Packet
 		want   bool
 	}{
-		"source":            {Filter{Hosts: hosts}, packet("192.0.2.1", "198.51.100.1", 1, 2, 6), true},
-		"destination":       {Filter{Hosts: hosts}, packet("2001:db8::2", "2001:db8::1", 1, 2, 6), true},
-		"neither":           {Filter{Hosts: hosts}, packet("192.0.2.2", "198.51.100.1", 1, 2, 6), false},
-		"port":              {Filter{Ports: web}, packet("192.0.2.2", "198.51.100.1", 80, 2, 17), true},
-		"end of range":      {Filter{Ports: web}, packet("192.0.2.2", "198.51.100.1", 2, 8999, 6), true},
-		"after range":       {Filter{Ports: web}, packet("192.0.2.2", "198.51.100.1", 2, 9000, 6), false},
-		"no ports":          {Filter{Ports: web}, packet("192.0.2.2", "198.51.100.1", 8, 80, 1), false},
-		"port, not host":    {Filter{Ports: web, Hosts: hosts}, packet("192.0.2.2", "198.51.100.1", 80, 2, 6), false},
-		"port and host":     {Filter{Ports: web, Hosts: hosts}, packet("192.0.2.1", "198.51.100.1", 80, 2, 6), true},
-		"protocol":          {Filter{Protos: []uint8{6, 1}}, packet("192.0.2.1", "198.51.100.1", 8, 0, 1), true},
-		"other protocol":    {Filter{Protos: []uint8{6, 1}}, packet("192.0.2.1", "198.51.100.1", 80, 2, 17), false},
-		"net":               {Filter{Nets: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/23")}}, packet("192.0.2.1", "198.51.101.1", 80, 2, 17), true},
-		"beside net":        {Filter{Nets: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/23")}}, packet("192.0.2.1", "198.51.102.1", 80, 2, 17), false},
-		"IPv4 is no IPv6":   {Filter{Nets: []netip.Prefix{netip.MustParsePrefix("2000::/3")}}, packet("192.0.2.1", "198.51.102.1", 80, 2, 17), false},
-		"all IPv4":          {Filter{Nets: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}, packet("192.0.2.1", "198.51.102.1", 80, 2, 17), true},
-		"IPv6, of all IPv4": {Filter{Nets: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}, packet("2001:db8::2", "2001:db8::1", 1, 2, 6), false},
+		"not the port":            {Filter{Not: Match{Ports: dns}}, packet("192.0.2.1", "198.51.100.1", 1, 53, 17), false},
+		"another port":            {Filter{Not: Match{Ports: dns}}, packet("192.0.2.1", "198.51.100.1", 1, 54, 17), true},
+		"no ports at all":         {Filter{Not: Match{Ports: dns}}, packet("192.0.2.1", "198.51.100.1", 53, 0, 1), true},
+		"one of two":              {Filter{Not: Match{Ports: ssh, Hosts: host}}, packet("192.0.2.1", "198.51.100.1", 1, 53, 17), false},
+		"the other":               {Filter{Not: Match{Ports: ssh, Hosts: host}}, packet("192.0.2.2", "198.51.100.1", 1, 22, 6), false},
+		"neither":                 {Filter{Not: Match{Ports: ssh, Hosts: host}}, packet("192.0.2.2", "198.51.100.1", 1, 53, 17), true},
+		"wanted":                  {Filter{Match: Match{Hosts: host}, Not: Match{Ports: ssh}}, packet("192.0.2.1", "198.51.100.1", 1, 53, 17), true},
+		"wanted, but for a port":  {Filter{Match: Match{Hosts: host}, Not: Match{Ports: ssh}}, packet("192.0.2.1", "198.51.100.1", 1, 22, 6), false},
+		"not wanted in the first": {Filter{Match: Match{Hosts: host}, Not: Match{Ports: ssh}}, packet("192.0.2.2", "198.51.100.1", 1, 53, 17), false},
+		"protocol":                {Filter{Not: Match{Protos: []uint8{17}}}, packet("192.0.2.2", "198.51.100.1", 1, 53, 17), false},
+		"net":                     {Filter{Not: Match{Nets: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}}, packet("192.0.2.2", "198.51.100.1", 1, 53, 17), false},
 	} {
-		if got := c.filter.compile().keep(&c.packet, nil); got != c.want {
+		var cfg ingest.Config
+		c.filter.Apply(&cfg)
+		if got := cfg.KeepPacket(&c.packet, nil); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -121,21 +150,21 @@ func TestQuoted(t *testing.T) {
 	p.Flags |= flows.ICMPError
 	p.Payload, p.PayloadCaptured = 42, uint32(len(quoted))
 	for name, c := range map[string]struct {
-		filter Filter
+		filter Match
 		want   bool
 	}{
-		"quoted host":       {Filter{Hosts: []netip.Addr{netip.MustParseAddr("198.51.100.1")}}, true},
-		"router":            {Filter{Hosts: []netip.Addr{netip.MustParseAddr("203.0.113.1")}}, true},
-		"quoted port":       {Filter{Ports: []Ports{{53, 53}}, Protos: []uint8{17}}, true},
-		"other port":        {Filter{Ports: []Ports{{54, 54}}}, false},
-		"quoted and router": {Filter{Ports: []Ports{{53, 53}}, Hosts: []netip.Addr{netip.MustParseAddr("203.0.113.1")}}, false},
+		"quoted host":       {Match{Hosts: []netip.Addr{netip.MustParseAddr("198.51.100.1")}}, true},
+		"router":            {Match{Hosts: []netip.Addr{netip.MustParseAddr("203.0.113.1")}}, true},
+		"quoted port":       {Match{Ports: []Ports{{53, 53}}, Protos: []uint8{17}}, true},
+		"other port":        {Match{Ports: []Ports{{54, 54}}}, false},
+		"quoted and router": {Match{Ports: []Ports{{53, 53}}, Hosts: []netip.Addr{netip.MustParseAddr("203.0.113.1")}}, false},
 	} {
 		if got := c.filter.compile().keep(&p, data); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
 	p.PayloadCaptured = 19 // too little of it to tell
-	f := Filter{Ports: []Ports{{53, 53}}}
+	f := Match{Ports: []Ports{{53, 53}}}
 	if f.compile().keep(&p, data) {
 		t.Error("passed by what was not captured")
 	}
@@ -161,7 +190,7 @@ func TestNetOracle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := Filter{Nets: []netip.Prefix{n}}
+		f := Match{Nets: []netip.Prefix{n}}
 		p := flows.Packet{Src: b.As16(), Dst: b.As16()}
 		got := f.compile().keep(&p, nil)
 		if got != n.Contains(b) {
@@ -184,15 +213,15 @@ func TestSettings(t *testing.T) {
 		t.Error("a filter that passes all is one")
 	}
 	after, before := int64(1714979289_123456789), int64(1714979290e9)
-	f := Filter{After: &after, Before: &before, Hosts: []netip.Addr{netip.MustParseAddr("::1")}, Nets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-		Ports: []Ports{{1, 1}, {2, 3}}, Protos: []uint8{6}}
+	f := Filter{After: &after, Before: &before, Match: Match{Hosts: []netip.Addr{netip.MustParseAddr("::1")}, Nets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		Ports: []Ports{{1, 1}, {2, 3}}, Protos: []uint8{6}}, Not: Match{Ports: []Ports{{22, 22}}}}
 	f.Apply(&c)
 	for at, want := range map[int64]bool{after: true, after - 1: false, before: false, before - 1: true} {
 		if got := c.KeepRecord(&ingest.Record{Time: at}); got != want {
 			t.Errorf("at %d: %v", at, got)
 		}
 	}
-	want := map[string]string{"after": "2024-05-06T07:08:09.123456789Z", "before": "2024-05-06T07:08:10Z", "host": "::1", "net": "10.0.0.0/8", "port": "1,2-3", "proto": "6"}
+	want := map[string]string{"after": "2024-05-06T07:08:09.123456789Z", "before": "2024-05-06T07:08:10Z", "host": "::1", "net": "10.0.0.0/8", "port": "1,2-3", "proto": "6", "not_port": "22"}
 	if got := f.Settings(); !maps.Equal(got, want) {
 		t.Errorf("settings %v", got)
 	}

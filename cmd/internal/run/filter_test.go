@@ -97,16 +97,16 @@ func TestFilterIsAQuestion(t *testing.T) {
 			fits   func(row string) bool
 		}
 		questions := []question{
-			{"host", filter.Filter{Hosts: []netip.Addr{host}}, either("ip", addr)},
-			{"net", filter.Filter{Nets: []netip.Prefix{net}}, either("ip", addr)},
-			{"nothing", filter.Filter{Protos: []uint8{255}}, func(string) bool { return false }},
+			{"host", filter.Filter{Match: filter.Match{Hosts: []netip.Addr{host}}}, either("ip", addr)},
+			{"net", filter.Filter{Match: filter.Match{Nets: []netip.Prefix{net}}}, either("ip", addr)},
+			{"nothing", filter.Filter{Match: filter.Match{Protos: []uint8{255}}}, func(string) bool { return false }},
 		}
 		if proto := value(flow, "proto"); proto == "tcp" || proto == "udp" {
 			p, err := filter.ParsePorts(port)
 			if err != nil {
 				t.Fatal(err)
 			}
-			questions = append(questions, question{"port", filter.Filter{Ports: []filter.Ports{p}}, either("port", port)})
+			questions = append(questions, question{"port", filter.Filter{Match: filter.Match{Ports: []filter.Ports{p}}}, either("port", port)})
 		}
 		for _, q := range questions {
 			got := filtered(t, q.filter, 2, path)

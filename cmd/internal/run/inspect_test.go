@@ -113,8 +113,8 @@ func TestFilteredRun(t *testing.T) {
 		return r, n
 	}
 	_, all := rows(filter.Filter{})
-	_, udp := rows(filter.Filter{Protos: []uint8{17}})
-	_, tcp := rows(filter.Filter{Protos: []uint8{6}})
+	_, udp := rows(filter.Filter{Match: filter.Match{Protos: []uint8{17}}})
+	_, tcp := rows(filter.Filter{Match: filter.Match{Protos: []uint8{6}}})
 	if udp["http"]+udp["tls"] != 0 || udp["dns"] == 0 || tcp["http"] != all["http"] || tcp["tls"] != all["tls"] || udp["dns"]+tcp["dns"] != all["dns"] ||
 		udp["filtered"] == 0 || udp["in_flow"]+udp["filtered"] < all["in_flow"] {
 		t.Errorf("all %v\nudp %v\ntcp %v", all, udp, tcp)
