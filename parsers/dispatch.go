@@ -14,9 +14,14 @@ import (
 //
 // It keeps its state of a flow in Flow.User[0]; the rest of User is free.
 type Dispatcher struct {
+	// Budget bounds what the sessions of the flows hold that the next packets are of. A program with
+	// several trackers sets it to the one of the tracker at hand, before each
+	// Add and Finish. It may be left alone: all flows then share DefaultBudget.
+	Budget *Budget
+
 	hooks     Hooks
-	protocols []handler
-	hints     bool // some protocol has both Probe and Ports
+	protocols []entry
+	asked     [2]order // whom to ask about streams, about datagrams
 	slab      []*session
 	free      []uint32
 	stopped   bool
@@ -29,6 +34,13 @@ type Hooks struct {
 	// FlowEnded is told after everything else of it; f is complete. tcp is nil
 	// but for TCP flows.
 	FlowEnded func(f *flows.Flow, tcp *flows.TCP)
+	// Unrecognized is told of payload, a datagram or a stream's next bytes, that is of no
+	// protocol, or not for certain yet. data is lent for the call.
+	Unrecognized func(f *flows.Flow, side flows.Side, data []byte)
+	// GaveUp is told of what a bound made be given up because of the packet at:
+	// so many of f's messages were given out without what they waited for, or,
+	// where messages is 0, f's session was ended.
+	GaveUp func(f *flows.Flow, at flows.Stamp, messages int)
 }
 
 // Registration is a protocol and who is told of its sessions. See On.
@@ -45,16 +57,32 @@ func On[M any](p Protocol[M], fn func(Event[M])) Registration {
 
 // NewDispatcher returns a Dispatcher for the registered protocols.
 func NewDispatcher(hooks Hooks, list ...Registration) *Dispatcher {
-	d := &Dispatcher{hooks: hooks}
-	for _, r := range list {
+	d := &Dispatcher{hooks: hooks, Budget: &Budget{Max: DefaultBudget}}
+	for i, r := range list {
 		h := r.open(d)
-		d.protocols = append(d.protocols, h)
-		if t := h.traits(); t.probe != nil && len(t.ports) > 0 {
-			d.hints = true
+		t := h.traits()
+		d.protocols = append(d.protocols, entry{t, h})
+		for k, spoken := range [...]bool{t.stream, t.datagram} {
+			if !spoken {
+				continue
+			}
+			d.asked[k].all = append(d.asked[k].all, i)
+			if t.probe != nil && len(t.ports) > 0 {
+				d.asked[k].first = append(d.asked[k].first, i)
+			}
 		}
 	}
 	return d
 }
+
+// entry is a protocol without its message type.
+type entry struct {
+	traits
+	handler
+}
+
+// order is whom to ask: by their ports, those that have a Probe too; then all the others.
+type order struct{ first, all []int }
 
 // Stop ends all calls of handlers and hooks, at once and for good.
 func (d *Dispatcher) Stop() { d.stopped = true }
@@ -66,7 +94,7 @@ func (d *Dispatcher) Protocol(f *flows.Flow) (name string, byPort bool) {
 	if i == 0 {
 		return "", false
 	}
-	t := d.protocols[i-1].traits()
+	t := &d.protocols[i-1].traits
 	return t.name, t.hasPort(f)
 }
 
@@ -78,11 +106,18 @@ const protocolShift = 32
 
 // session is what is known of a flow that carries payload.
 type session struct {
+	flow    *flows.Flow
 	handler int
 	tcp     streamSession
 	udp     datagramSession
+	bounded Bounded // the parser; nil: there is none, or it does not say
 	sides   [2]probing
 	tries   int
+
+	budget         *Budget
+	older, younger *session // of the same budget
+	charged        int      // to it
+	givenUp        int      // by the parser, as far as it was told
 }
 
 // probing is a side whose first bytes may yet turn out to be of a protocol.
@@ -97,6 +132,9 @@ type probing struct {
 const (
 	maxProbe = 4096
 	maxTries = 32
+
+	keepProbe = 512  // bytes of a buffer that waits for another flow
+	keepIdle  = 4096 // parsers of a protocol that wait for another flow
 )
 
 func (d *Dispatcher) session(f *flows.Flow) *session {
@@ -112,15 +150,19 @@ func (d *Dispatcher) session(f *flows.Flow) *session {
 		ref = uint32(len(d.slab))
 	}
 	f.User[0] |= uint64(ref) // a Flow keeps the reference, and stays free of pointers
-	return d.slab[ref-1]
+	e := d.slab[ref-1]
+	e.flow = f
+	d.Budget.push(e)
+	return e
 }
 
 func (d *Dispatcher) drop(f *flows.Flow) {
 	ref := uint32(f.User[0])
 	e := d.slab[ref-1]
+	e.budget.remove(e)
 	for side := range e.sides {
 		e.sides[side].buf = e.sides[side].buf[:0]
-		if cap(e.sides[side].buf) > maxProbe {
+		if cap(e.sides[side].buf) > keepProbe {
 			e.sides[side].buf = nil
 		}
 	}
@@ -141,6 +183,11 @@ func (d *Dispatcher) Started(f *flows.Flow, p *flows.Packet) {
 
 // Data implements flows.Consumer.
 func (d *Dispatcher) Data(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte) {
+	d.data(f, side, at, data)
+	d.charge(f, at)
+}
+
+func (d *Dispatcher) data(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte) {
 	e := d.session(f)
 	if e.tcp == nil {
 		d.probe(f, e, side, at, data)
@@ -153,33 +200,48 @@ func (d *Dispatcher) Data(f *flows.Flow, side flows.Side, at flows.Stamp, data [
 // ask returns what the protocols say of the first bytes of a stream or of a
 // datagram: the first that is sure, else whether one of them may be.
 func (d *Dispatcher) ask(f *flows.Flow, side flows.Side, data []byte) (index int, v Verdict) {
-	for pass := range 2 {
-		if pass == 0 && !d.hints {
+	o := &d.asked[0]
+	if f.Proto != flows.ProtoTCP {
+		o = &d.asked[1]
+	}
+	for _, i := range o.first {
+		t := &d.protocols[i].traits
+		if !t.hasPort(f) {
 			continue
 		}
-		for i, h := range d.protocols {
-			t := h.traits()
-			if f.Proto == flows.ProtoTCP && !t.stream || f.Proto == flows.ProtoUDP && !t.datagram {
-				continue
-			}
-			if t.probe == nil {
-				if pass == 1 && (len(t.ports) == 0 || t.hasPort(f)) {
-					return i, Yes
-				}
-				continue
-			}
-			if d.hints && (pass == 0) != t.hasPort(f) {
-				continue
-			}
-			switch t.probe(f, side, data) {
-			case Yes:
+		switch t.probe(f, side, data) {
+		case Yes:
+			return i, Yes
+		case Maybe:
+			v = Maybe
+		}
+	}
+	for _, i := range o.all {
+		t := &d.protocols[i].traits
+		if t.probe == nil {
+			if len(t.ports) == 0 || t.hasPort(f) {
 				return i, Yes
-			case Maybe:
-				v = Maybe
 			}
+			continue
+		}
+		if t.hasPort(f) {
+			continue // was asked
+		}
+		switch t.probe(f, side, data) {
+		case Yes:
+			return i, Yes
+		case Maybe:
+			v = Maybe
 		}
 	}
 	return -1, v
+}
+
+// unrecognized tells of payload that is of no protocol yet.
+func (d *Dispatcher) unrecognized(f *flows.Flow, side flows.Side, data []byte) {
+	if d.hooks.Unrecognized != nil && !d.stopped {
+		d.hooks.Unrecognized(f, side, data)
+	}
 }
 
 func (d *Dispatcher) probe(f *flows.Flow, e *session, side flows.Side, at flows.Stamp, data []byte) {
@@ -193,7 +255,7 @@ func (d *Dispatcher) probe(f *flows.Flow, e *session, side flows.Side, at flows.
 	if v == Yes {
 		d.attach(f, e, i, side, first)
 		other := &e.sides[side.Other()]
-		if probe := d.protocols[i].traits().probe; len(other.buf) > 0 && probe != nil && probe(f, side.Other(), other.buf) == No {
+		if probe := d.protocols[i].probe; len(other.buf) > 0 && probe != nil && probe(f, side.Other(), other.buf) == No {
 			// It may have been an answer in the protocol before, as PostgreSQL's S is.
 			other.buf = other.buf[:0]
 		}
@@ -211,6 +273,7 @@ func (d *Dispatcher) probe(f *flows.Flow, e *session, side flows.Side, at flows.
 		d.afterwards(f, e, at)
 		return
 	}
+	d.unrecognized(f, side, data)
 	if v == Maybe && len(whole) < maxProbe {
 		if len(p.buf) == 0 {
 			p.buf, p.at = append(p.buf, data...), at
@@ -231,10 +294,11 @@ func (d *Dispatcher) probe(f *flows.Flow, e *session, side flows.Side, at flows.
 
 func (d *Dispatcher) attach(f *flows.Flow, e *session, index int, side flows.Side, at flows.Stamp) {
 	e.handler = index
-	if f.User[0]>>protocolShift == 0 { // a flow is named after the protocol that it spoke first
+	if f.User[0]>>protocolShift == 0 && !d.protocols[index].envelope { // a flow is named after the protocol that it spoke first
 		f.User[0] |= uint64(index+1) << protocolShift
 	}
 	e.tcp = d.protocols[index].newStream(f, side, at)
+	e.bounded, e.givenUp = e.tcp.bounded(), 0
 }
 
 // afterwards sees whether the parser is through with its flow.
@@ -245,7 +309,7 @@ func (d *Dispatcher) afterwards(f *flows.Flow, e *session, at flows.Stamp) {
 		e.tries = 0
 		for side, b := range rest {
 			if len(b) > 0 && uint32(f.User[0]) != 0 {
-				d.Data(f, flows.Side(side), at, b)
+				d.data(f, flows.Side(side), at, b)
 			}
 		}
 		return
@@ -259,7 +323,7 @@ func (d *Dispatcher) afterwards(f *flows.Flow, e *session, at flows.Stamp) {
 
 func (d *Dispatcher) detach(f *flows.Flow, e *session, at flows.Stamp) {
 	tcp := e.tcp
-	e.tcp = nil
+	e.tcp, e.bounded = nil, nil
 	tcp.end(f, at)
 }
 
@@ -272,6 +336,7 @@ func (d *Dispatcher) Gap(f *flows.Flow, side flows.Side, at flows.Stamp, n int64
 	}
 	e.tcp.gap(f, side, at, n)
 	d.afterwards(f, e, at)
+	d.charge(f, at)
 }
 
 // Fin implements flows.Consumer.
@@ -303,11 +368,15 @@ func (d *Dispatcher) Datagram(f *flows.Flow, side flows.Side, at flows.Stamp, da
 	case uint32(f.User[0]) != 0:
 		e = d.session(f)
 	case i != 0:
+		if begins := d.protocols[i-1].begins; begins != nil && !begins(data) {
+			return
+		}
 		e = d.attachDatagram(f, int(i-1))
 	default:
 		i, v := d.ask(f, side, data)
 		if v != Yes {
-			if f.Sides[0].Packets+f.Sides[1].Packets >= maxTries/4 {
+			d.unrecognized(f, side, data)
+			if v == No && f.Sides[0].Packets+f.Sides[1].Packets >= maxTries/4 {
 				f.Ignore()
 			}
 			return
@@ -317,16 +386,26 @@ func (d *Dispatcher) Datagram(f *flows.Flow, side flows.Side, at flows.Stamp, da
 		e = d.attachDatagram(f, i)
 	}
 	e.udp.datagram(f, side, at, data)
-	if e.udp.idle() { // as after nearly every answer: a million flows need few parsers
-		e.udp.end(f, at)
-		d.drop(f)
+	if e.udp.done() {
+		d.detachDatagram(f, e, at)
+		f.Ignore()
+	} else if e.udp.idle() { // as after nearly every answer: a million flows need few parsers
+		d.detachDatagram(f, e, at)
+	} else {
+		d.charge(f, at)
 	}
+}
+
+func (d *Dispatcher) detachDatagram(f *flows.Flow, e *session, at flows.Stamp) {
+	e.udp.end(f, at)
+	d.drop(f)
 }
 
 func (d *Dispatcher) attachDatagram(f *flows.Flow, index int) *session {
 	e := d.session(f)
 	e.handler = index
 	e.udp = d.protocols[index].newDatagram(f)
+	e.bounded, e.givenUp = e.udp.bounded(), 0
 	return e
 }
 
@@ -335,11 +414,13 @@ func (d *Dispatcher) Ended(f *flows.Flow, tcp *flows.TCP) {
 	if uint32(f.User[0]) != 0 {
 		e := d.session(f)
 		if e.udp != nil {
-			e.udp.end(f, f.Last)
-		} else if e.tcp != nil {
-			d.detach(f, e, f.Last)
+			d.detachDatagram(f, e, f.Last)
+		} else {
+			if e.tcp != nil {
+				d.detach(f, e, f.Last)
+			}
+			d.drop(f)
 		}
-		d.drop(f)
 	}
 	if i := f.User[0] >> protocolShift; i != 0 && f.Proto == flows.ProtoUDP {
 		d.protocols[i-1].tell(Ended, f, flows.Initiator, f.Last)
@@ -354,7 +435,9 @@ type traits struct {
 	name             string
 	probe            Probe
 	ports            []uint16
+	begins           func(data []byte) bool
 	stream, datagram bool
+	envelope         bool
 }
 
 func (t *traits) hasPort(f *flows.Flow) bool {
@@ -363,7 +446,7 @@ func (t *traits) hasPort(f *flows.Flow) bool {
 
 // handler is a handling with its message type out of sight.
 type handler interface {
-	traits() *traits
+	traits() traits
 	newStream(f *flows.Flow, side flows.Side, at flows.Stamp) streamSession
 	newDatagram(f *flows.Flow) datagramSession
 	tell(k Kind, f *flows.Flow, side flows.Side, at flows.Stamp)
@@ -376,12 +459,15 @@ type streamSession interface {
 	rst(f *flows.Flow, side flows.Side, at flows.Stamp)
 	end(f *flows.Flow, at flows.Stamp) // and the session is given back
 	done() bool
+	bounded() Bounded // nil: the parser does not say what it holds
 	tunnel() Tunneler // nil unless the bytes from now on are of another protocol
 }
 
 type datagramSession interface {
 	datagram(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte)
 	idle() bool
+	done() bool // no datagram of the flow can yield a message
+	bounded() Bounded
 	end(f *flows.Flow, at flows.Stamp)
 }
 
@@ -390,16 +476,13 @@ type handling[M any] struct {
 	d         *Dispatcher
 	p         Protocol[M]
 	fn        func(Event[M])
-	t         traits
 	streams   []*stream[M]
 	datagrams []*datagram[M]
 }
 
-func (h *handling[M]) traits() *traits {
-	if !h.t.stream && !h.t.datagram {
-		h.t = traits{h.p.Name, h.p.Probe, h.p.Ports, h.p.Stream != nil, h.p.Datagram != nil}
-	}
-	return &h.t
+func (h *handling[M]) traits() traits {
+	p := &h.p
+	return traits{p.Name, p.Probe, p.Ports, p.Begins, p.Stream != nil, p.Datagram != nil, p.Envelope}
 }
 
 func (h *handling[M]) tell(k Kind, f *flows.Flow, side flows.Side, at flows.Stamp) {
@@ -472,10 +555,14 @@ func (s *stream[M]) end(f *flows.Flow, at flows.Stamp) {
 	s.messages = s.h.emit(f, flows.Initiator, at, s.parser.End(s.messages))
 	s.h.tell(Ended, f, flows.Initiator, at)
 	s.parser.Reset()
-	s.h.streams = append(s.h.streams, s)
+	if len(s.h.streams) < keepIdle {
+		s.h.streams = append(s.h.streams, s)
+	}
 }
 
 func (s *stream[M]) done() bool { return s.parser.Done() }
+
+func (s *stream[M]) bounded() Bounded { return boundedOf(s.parser) }
 
 func (s *stream[M]) tunnel() Tunneler {
 	if t, ok := s.parser.(Tunneler); ok && t.Tunnel() {
@@ -492,6 +579,10 @@ type datagram[M any] struct {
 
 func (s *datagram[M]) idle() bool { return s.parser.Idle() }
 
+func (s *datagram[M]) done() bool { return finished(s.parser) }
+
+func (s *datagram[M]) bounded() Bounded { return boundedOf(s.parser) }
+
 func (s *datagram[M]) datagram(f *flows.Flow, side flows.Side, at flows.Stamp, data []byte) {
 	s.messages = s.h.emit(f, side, at, s.parser.Datagram(s.messages, side, at, data))
 }
@@ -499,5 +590,7 @@ func (s *datagram[M]) datagram(f *flows.Flow, side flows.Side, at flows.Stamp, d
 func (s *datagram[M]) end(f *flows.Flow, at flows.Stamp) {
 	s.messages = s.h.emit(f, flows.Initiator, at, s.parser.End(s.messages))
 	s.parser.Reset()
-	s.h.datagrams = append(s.h.datagrams, s)
+	if len(s.h.datagrams) < keepIdle {
+		s.h.datagrams = append(s.h.datagrams, s)
+	}
 }

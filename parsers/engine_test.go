@@ -39,7 +39,7 @@ func TestShapes(t *testing.T) {
 	err := parsers.Run(ingest.Packets(captures), parsers.Config{},
 		parsers.On(http.Protocol(http.Config{}), http.Callbacks{Exchange: func(f *flows.Flow, x *http.Exchange) { callbacks = append(callbacks, httpText(f, x)) }}.Handle),
 		parsers.On(tls.Protocol(tls.Config{}), tls.Callbacks{Handshake: func(f *flows.Flow, h *tls.Handshake) { callbacks = append(callbacks, tlsText(f, h)) }}.Handle),
-		parsers.On(dns.Protocol(), dns.Callbacks{Transaction: func(f *flows.Flow, x *dns.Transaction) { callbacks = append(callbacks, dnsText(f, x)) }}.Handle))
+		parsers.On(dns.Protocol(dns.Config{}), dns.Callbacks{Transaction: func(f *flows.Flow, x *dns.Transaction) { callbacks = append(callbacks, dnsText(f, x)) }}.Handle))
 	if err != nil || len(callbacks) < 90 {
 		t.Fatal(len(callbacks), err)
 	}
@@ -62,7 +62,7 @@ func TestShapes(t *testing.T) {
 		if session(t, open, ev) {
 			handlers = append(handlers, tlsText(ev.Flow, ev.Message))
 		}
-	}), parsers.On(dns.Protocol(), func(ev parsers.Event[dns.Transaction]) {
+	}), parsers.On(dns.Protocol(dns.Config{}), func(ev parsers.Event[dns.Transaction]) {
 		if session(t, open, ev) {
 			handlers = append(handlers, dnsText(ev.Flow, ev.Message))
 		}
@@ -90,7 +90,7 @@ func TestShapes(t *testing.T) {
 		}
 		return ""
 	}
-	all := []parsers.Protocol[any]{parsers.Any(http.Protocol(http.Config{})), parsers.Any(tls.Protocol(tls.Config{})), parsers.Any(dns.Protocol())}
+	all := []parsers.Protocol[any]{parsers.Any(http.Protocol(http.Config{})), parsers.Any(tls.Protocol(tls.Config{})), parsers.Any(dns.Protocol(dns.Config{}))}
 	for ev, err := range parsers.Messages(ingest.Packets(captures), parsers.Config{}, all...) {
 		if err != nil {
 			t.Fatal(err)
@@ -249,7 +249,7 @@ func TestSourceError(t *testing.T) {
 		}
 	}
 	var kinds []string
-	for ev, err := range parsers.Sessions(src, parsers.Config{}, dns.Protocol()) {
+	for ev, err := range parsers.Sessions(src, parsers.Config{}, dns.Protocol(dns.Config{})) {
 		if err != nil {
 			kinds = append(kinds, err.Error())
 		} else if ev.Kind != parsers.Message {

@@ -210,7 +210,7 @@ func Example_typed() {
 
 // DNS over UDP only.
 func Example_dnsUDP() {
-	udp := dns.Protocol()
+	udp := dns.Protocol(dns.Config{})
 	udp.Stream = nil
 	for ev, err := range parsers.Messages(ingest.Packets("../testdata/captures/dns-udp.pcap"), parsers.Config{}, udp) {
 		if err != nil {
@@ -232,7 +232,7 @@ func Example_dnsUDP() {
 
 // DNS over TCP only.
 func Example_dnsTCP() {
-	tcp := dns.Protocol()
+	tcp := dns.Protocol(dns.Config{})
 	tcp.Datagram = nil
 	for ev, err := range parsers.Messages(ingest.Packets("../testdata/captures/dns-tcp.pcap"), parsers.Config{}, tcp) {
 		if err != nil {
@@ -255,7 +255,7 @@ func Example_several() {
 	src := ingest.Packets("../testdata/captures")
 	seen := map[string]int{}
 	for ev, err := range parsers.Messages(src, parsers.Config{},
-		parsers.Any(http.Protocol(http.Config{})), parsers.Any(tls.Protocol(tls.Config{})), parsers.Any(dns.Protocol())) {
+		parsers.Any(http.Protocol(http.Config{})), parsers.Any(tls.Protocol(tls.Config{})), parsers.Any(dns.Protocol(dns.Config{}))) {
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -19,10 +19,18 @@ type Protocol[M any] struct {
 	Datagram func() DatagramParser[M]
 	Probe    Probe
 	Ports    []uint16
+	// Begins reports whether a datagram of a flow that speaks the protocol may
+	// have something for a parser that knows nothing of the flow (yet, or any
+	// more). It keeps protected traffic away from the parsers. nil: every datagram.
+	Begins func(data []byte) bool
+	// Envelope: what matters comes behind it, as behind a proxy's header. A flow
+	// is not named after it.
+	Envelope bool
 }
 
 // Probe looks at data, the first bytes of a side of a TCP flow or a UDP datagram; f.Proto says which.
-// A stream that is Maybe is asked about again when more bytes have come.
+// A stream that is Maybe is asked about again when more bytes have come. A datagram that is
+// Maybe is passed over, but those after it are asked about, however many there are.
 type Probe func(f *flows.Flow, side flows.Side, data []byte) Verdict
 
 // ByPayload makes a Probe of one that looks at bytes alone.
@@ -44,6 +52,12 @@ type Tunneler interface {
 	// Rest returns the bytes of a side that came after the protocol's own and
 	// were fed with them. Once Tunnel says yes it is asked at once.
 	Rest(side flows.Side) []byte
+}
+
+// Finisher is a DatagramParser that can tell that no datagram of its flow can yield a message any
+// more, as Done of a SessionParser does.
+type Finisher interface {
+	Done() bool
 }
 
 // Defaults is embedded in a SessionParser that has nothing to do when bytes are
@@ -94,7 +108,7 @@ type Event[M any] struct {
 //	for ev, err := range parsers.Sessions(src, parsers.Config{}, parsers.Any(http.Protocol(http.Config{})), parsers.Any(tls.Protocol(tls.Config{}))) {
 //		switch m := ev.Message …
 func Any[M any](p Protocol[M]) Protocol[any] {
-	q := Protocol[any]{Name: p.Name, Probe: p.Probe, Ports: p.Ports}
+	q := Protocol[any]{Name: p.Name, Probe: p.Probe, Ports: p.Ports, Begins: p.Begins, Envelope: p.Envelope}
 	if p.Stream != nil {
 		q.Stream = func() SessionParser[any] { return &anyStream[M]{parser: p.Stream()} }
 	}
@@ -137,6 +151,7 @@ func (p *anyStream[M]) End(dst []any) []any { return p.take(dst, p.parser.End(p.
 func (p *anyStream[M]) Done() bool          { return p.parser.Done() }
 func (p *anyStream[M]) Reset()              { p.parser.Reset() }
 
+func (p *anyStream[M]) inner() any          { return p.parser }
 func (p *anyStream[M]) Begin(f *flows.Flow) { begin(p.parser, f) }
 func (p *anyStream[M]) Tunnel() bool {
 	t, ok := p.parser.(Tunneler)
@@ -158,8 +173,15 @@ func (p *anyDatagram[M]) End(dst []any) []any {
 	return appendAny(dst, p.got)
 }
 func (p *anyDatagram[M]) Idle() bool          { return p.parser.Idle() }
+func (p *anyDatagram[M]) Done() bool          { return finished(p.parser) }
 func (p *anyDatagram[M]) Reset()              { p.parser.Reset() }
+func (p *anyDatagram[M]) inner() any          { return p.parser }
 func (p *anyDatagram[M]) Begin(f *flows.Flow) { begin(p.parser, f) }
+
+func finished(parser any) bool {
+	d, ok := parser.(Finisher)
+	return ok && d.Done()
+}
 
 func begin(parser any, f *flows.Flow) {
 	if b, ok := parser.(Beginner); ok {

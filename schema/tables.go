@@ -101,17 +101,19 @@ func (c *Column) TypeName() string {
 }
 
 // Tables returns every table of the dataset, in the order in which a reader
-// meets them. A new table is one line.
+// meets them.
 func Tables() []Table {
-	return []Table{
+	list := []Table{
 		table[Flow]("flows", "One row per flow: a bidirectional exchange of packets between two ends, over any IP protocol."),
 		table[HTTP]("http", "One row per HTTP exchange: a request with its response, or whichever of them was seen."),
 		table[TLS]("tls", "One row per TLS handshake."),
 		table[Certificate]("certificates", "One row per distinct certificate of the dataset."),
 		table[DNS]("dns", "One row per DNS transaction: a query with its response, or whichever of them was seen; over UDP and TCP, mDNS and LLMNR included."),
-		table[SSH]("ssh", "One row per SSH handshake."),
-		table[Capture]("captures", "The ledger, one row per input file: what it is, and what became of each of its packets."),
 	}
+	for _, own := range Own() {
+		list = append(list, own.Table())
+	}
+	return append(list, table[Capture]("captures", "The ledger, one row per input file: what it is, and what became of each of its packets."))
 }
 
 func table[T any](name, doc string) Table {

@@ -8,11 +8,11 @@ import (
 // Protocol returns DNS for an Engine, over UDP and TCP, multicast DNS and LLMNR
 // included: recognized by its messages, with less doubt on its own ports. Who wants only
 // one of the transports sets the other constructor to nil.
-func Protocol() parsers.Protocol[Transaction] {
+func Protocol(cfg Config) parsers.Protocol[Transaction] {
 	return parsers.Protocol[Transaction]{
 		Name:     "dns",
-		Stream:   func() parsers.SessionParser[Transaction] { return new(TCP) },
-		Datagram: func() parsers.DatagramParser[Transaction] { return new(UDP) },
+		Stream:   func() parsers.SessionParser[Transaction] { return &TCP{Config: cfg} },
+		Datagram: func() parsers.DatagramParser[Transaction] { return &UDP{Config: cfg} },
 		Probe: func(f *flows.Flow, _ flows.Side, data []byte) parsers.Verdict {
 			return Probe(data, f.Proto == flows.ProtoTCP, ownPort(f.SrcPort) || ownPort(f.DstPort))
 		},

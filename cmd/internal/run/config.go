@@ -14,6 +14,7 @@ import (
 	"github.com/caplake/caplake/cmd/internal/filter"
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/ingest"
+	"github.com/caplake/caplake/schema/tabulate"
 )
 
 // Config says what to convert and how. The zero value of a field is its
@@ -224,6 +225,17 @@ func (c *Config) tracking() flows.Config {
 		Packets:         c.SPLT,
 		PayloadBytes:    c.FirstBytes,
 		Entropy:         c.Entropy,
+	}
+}
+
+// tabulate returns what the rows hold.
+func (c *Config) tabulate() tabulate.Config {
+	return tabulate.Config{
+		Headers:      c.Headers,
+		Fingerprints: c.Fingerprints,
+		BodyHash:     c.BodyHash,
+		BodyType:     c.BodyMIME,
+		MaxPending:   c.MaxPending,
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/schema"
-	"github.com/caplake/caplake/writers"
+	"github.com/caplake/caplake/schema/tabulate"
 )
 
 // Order of rows
@@ -19,86 +19,6 @@ import (
 // flow, and so all rows of one key, are of one worker. Therefore the order of
 // rows depends on the packets alone: not on the workers, and not on the shards.
 
-// output is what one worker adds in one epoch. The tables that several protocols share, or
-// that flows count, have fields; a protocol's own table has a place in own.
-type output struct {
-	flows list[schema.FlowSource]
-	http  list[schema.HTTP]
-	tls   list[schema.TLS]
-	dns   list[schema.DNS]
-	own   []rowList // by ownTable.place
-	all   []rowList // all of these
-}
-
-// rowList is a list of any rows.
-type rowList interface {
-	beginSweep()
-	reset()
-}
-
-func newOutput(own []ownTable) *output {
-	o := new(output)
-	for _, t := range own {
-		o.own = append(o.own, t.newList())
-	}
-	o.all = append([]rowList{&o.flows, &o.http, &o.tls, &o.dns}, o.own...)
-	return o
-}
-
-// ownTable is a table whose rows come of one protocol alone, with the type of its rows out of sight.
-type ownTable interface {
-	settle(place int) // gives it its place in output.own
-	newList() rowList
-	open(dir *writers.Dir) (merge func(parts []*output) error, err error)
-}
-
-// rowsOf is an ownTable of rows R.
-type rowsOf[R any] struct {
-	name  string
-	place int
-}
-
-func (t *rowsOf[R]) settle(place int)        { t.place = place }
-func (t *rowsOf[R]) newList() rowList        { return new(list[R]) }
-func (t *rowsOf[R]) list(o *output) *list[R] { return o.own[t.place].(*list[R]) }
-
-func (t *rowsOf[R]) open(dir *writers.Dir) (func(parts []*output) error, error) {
-	w, err := writers.NewTable[R, R](dir, t.name, nil)
-	return func(parts []*output) error { return mergeLists(w, parts, t.list) }, err
-}
-
-// list is one table's rows with their keys.
-type list[T any] struct {
-	rows  []T
-	keys  []flows.Position
-	sweep int // rows[sweep:] are the sweep's
-}
-
-func (l *list[T]) key(k flows.Position) {
-	for len(l.keys) < len(l.rows) {
-		l.keys = append(l.keys, k)
-	}
-}
-
-func (l *list[T]) beginSweep() { l.sweep = len(l.rows) }
-
-func (l *list[T]) reset() {
-	clear(l.rows) // let go of what the rows refer to
-	l.rows, l.keys, l.sweep = l.rows[:0], l.keys[:0], 0
-}
-
-func (o *output) beginSweep() {
-	for _, l := range o.all {
-		l.beginSweep()
-	}
-}
-
-func (o *output) reset() {
-	for _, l := range o.all {
-		l.reset()
-	}
-}
-
 // sink takes rows in their final order.
 type sink[T any] interface{ Append(rows []T) error }
 
@@ -109,29 +29,29 @@ type merger struct {
 
 	mu      sync.Mutex
 	err     error
-	waiting [][]*output // by worker: outputs of epochs that others have not finished
-	free    []*output
+	waiting [][]*tabulate.Output // by worker: outputs of epochs that others have not finished
+	free    []*tabulate.Output
 }
 
 func newMerger(workers int, t *tables) *merger {
-	return &merger{workers: workers, tables: t, waiting: make([][]*output, workers)}
+	return &merger{workers: workers, tables: t, waiting: make([][]*tabulate.Output, workers)}
 }
 
 // deliver takes the worker's output of its next epoch and returns an empty one
 // for the one after. It writes what is complete.
-func (m *merger) deliver(worker int, o *output) (*output, error) {
+func (m *merger) deliver(worker int, o *tabulate.Output) (*tabulate.Output, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.waiting[worker] = append(m.waiting[worker], o)
 	for m.err == nil && m.complete() {
-		parts := make([]*output, m.workers)
+		parts := make([]*tabulate.Output, m.workers)
 		for w := range parts {
 			parts[w] = m.waiting[w][0]
 			m.waiting[w] = m.waiting[w][1:]
 		}
 		m.err = m.write(parts)
 		for _, p := range parts {
-			p.reset()
+			p.Reset()
 			m.free = append(m.free, p)
 		}
 	}
@@ -139,7 +59,7 @@ func (m *merger) deliver(worker int, o *output) (*output, error) {
 		o = m.free[n-1]
 		m.free = m.free[:n-1]
 	} else {
-		o = newOutput(m.tables.own)
+		o = tabulate.NewOutput(m.tables.config)
 	}
 	return o, m.err
 }
@@ -153,20 +73,20 @@ func (m *merger) complete() bool {
 	return true
 }
 
-func (m *merger) write(parts []*output) error {
-	if err := mergeLists(m.tables.flows, parts, func(o *output) *list[schema.FlowSource] { return &o.flows }); err != nil {
+func (m *merger) write(parts []*tabulate.Output) error {
+	if err := mergeLists(m.tables.flows, parts, func(o *tabulate.Output) tabulate.List[schema.FlowSource] { return o.Flows }); err != nil {
 		return err
 	}
-	if err := mergeLists(m.tables.http, parts, func(o *output) *list[schema.HTTP] { return &o.http }); err != nil {
+	if err := mergeLists(m.tables.http, parts, func(o *tabulate.Output) tabulate.List[schema.HTTP] { return o.HTTP }); err != nil {
 		return err
 	}
-	if err := mergeLists(m.tables.tls, parts, func(o *output) *list[schema.TLS] { return &o.tls }); err != nil {
+	if err := mergeLists(m.tables.tls, parts, func(o *tabulate.Output) tabulate.List[schema.TLS] { return o.TLS }); err != nil {
 		return err
 	}
-	if err := mergeLists(m.tables.dns, parts, func(o *output) *list[schema.DNS] { return &o.dns }); err != nil {
+	if err := mergeLists(m.tables.dns, parts, func(o *tabulate.Output) tabulate.List[schema.DNS] { return o.DNS }); err != nil {
 		return err
 	}
-	for _, merge := range m.tables.mergeOwn {
+	for _, merge := range m.tables.own {
 		if err := merge(parts); err != nil {
 			return err
 		}
@@ -175,7 +95,7 @@ func (m *merger) write(parts []*output) error {
 }
 
 // mergeLists appends the workers' rows to dst in the order of their keys.
-func mergeLists[T any](dst sink[T], parts []*output, of func(*output) *list[T]) error {
+func mergeLists[T any](dst sink[T], parts []*tabulate.Output, of func(*tabulate.Output) tabulate.List[T]) error {
 	type cursor struct {
 		rows []T
 		keys []flows.Position
@@ -185,9 +105,9 @@ func mergeLists[T any](dst sink[T], parts []*output, of func(*output) *list[T]) 
 		cursors = cursors[:0]
 		for _, p := range parts {
 			l := of(p)
-			c := cursor{l.rows[:l.sweep], l.keys[:l.sweep]}
+			c := cursor{l.Rows[:l.Marked], l.Keys[:l.Marked]}
 			if phase == 1 {
-				c = cursor{l.rows[l.sweep:], l.keys[l.sweep:]}
+				c = cursor{l.Rows[l.Marked:], l.Keys[l.Marked:]}
 			}
 			if len(c.rows) > 0 {
 				cursors = append(cursors, c)

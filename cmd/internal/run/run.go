@@ -15,6 +15,7 @@ import (
 	"github.com/caplake/caplake/cmd/internal/views"
 	"github.com/caplake/caplake/ingest"
 	"github.com/caplake/caplake/schema"
+	"github.com/caplake/caplake/schema/tabulate"
 	"github.com/caplake/caplake/writers"
 )
 
@@ -44,22 +45,22 @@ type tables struct {
 	tls          *writers.Table[schema.TLS, schema.TLS]
 	certificates *writers.Table[schema.Certificate, schema.Certificate]
 	dns          *writers.Table[schema.DNS, schema.DNS]
-	own          []ownTable
-	mergeOwn     []func(parts []*output) error // as own
+	own          []func(parts []*tabulate.Output) error // writes the rows of Output.Own
+	config       tabulate.Config
 	captures     *writers.Table[schema.Capture, schema.Capture]
 }
 
-func newTables(dir *writers.Dir, own []ownTable) (*tables, error) {
-	t := &tables{dir: dir, own: own}
+func newTables(dir *writers.Dir, c *Config) (*tables, error) {
+	t := &tables{dir: dir, config: c.tabulate()}
 	errs := make([]error, 6)
 	t.flows, errs[0] = writers.NewTable[schema.FlowSource, schema.Flow](dir, "flows", schema.FillFlow)
 	t.http, errs[1] = writers.NewTable[schema.HTTP, schema.HTTP](dir, "http", nil)
 	t.tls, errs[2] = writers.NewTable[schema.TLS, schema.TLS](dir, "tls", nil)
 	t.certificates, errs[3] = writers.NewTable[schema.Certificate, schema.Certificate](dir, "certificates", nil)
 	t.dns, errs[4] = writers.NewTable[schema.DNS, schema.DNS](dir, "dns", nil)
-	for _, o := range own {
-		merge, err := o.open(dir)
-		t.mergeOwn, errs = append(t.mergeOwn, merge), append(errs, err)
+	for place, own := range schema.Own() {
+		merge, err := openOwn(dir, own, place)
+		t.own, errs = append(t.own, merge), append(errs, err)
 	}
 	t.captures, errs[5] = writers.NewTable[schema.Capture, schema.Capture](dir, "captures", nil)
 	return t, errors.Join(errs...)
@@ -111,7 +112,7 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 		return nil, err
 	}
 	defer dir.Abort() // nothing to undo once committed
-	t, err := newTables(dir, ownTables(protocols(&cfg)))
+	t, err := newTables(dir, &cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +155,7 @@ func track(ctx context.Context, cfg *Config, plan *ingest.Plan, t *tables, repor
 	seen := make([]*sightings, cfg.Workers)
 	for i := range workers {
 		workers[i] = newWorker(i, cfg, m)
-		seen[i] = workers[i].sessions.sightings
+		seen[i] = workers[i].sightings
 		seen[i].scratch = t.dir.Scratch
 		defer seen[i].close()
 	}
@@ -192,7 +193,7 @@ func track(ctx context.Context, cfg *Config, plan *ingest.Plan, t *tables, repor
 		var a acts
 		duplicates := uint64(0)
 		for _, w := range workers {
-			a.add(w.sessions.acts[uint32(i+1)])
+			a.add(w.acts[uint32(i+1)])
 			if i < len(w.duplicates) {
 				duplicates += w.duplicates[i]
 			}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/ingest"
+	"github.com/caplake/caplake/parsers"
+	"github.com/caplake/caplake/schema/tabulate"
 )
 
 // worker owns the shards whose number is its own modulo the workers: it alone
@@ -15,15 +17,18 @@ type worker struct {
 	workers  uint64
 	shards   uint64
 	trackers []*flows.Tracker // by shard / workers
-	budgets  []budget         // as trackers
-	counted  acts             // what of the trackers' is in sessions.acts
-	sessions *sessions
+	budgets  []parsers.Budget // as trackers
+	counted  acts             // what of the trackers' is in acts
+	rows     *tabulate.Collector
+	acts     ledger
 	merger   *merger
-	expired  []due
-	scratch  []*flows.Flow
-	latest   [5]int64    // times of the latest packets
-	noted    uint64      // times put there so far
-	clock    flows.Clock // shared by the trackers
+
+	sightings *sightings
+	expired   []due
+	scratch   []*flows.Flow
+	latest    [5]int64    // times of the latest packets
+	noted     uint64      // times put there so far
+	clock     flows.Clock // shared by the trackers
 
 	duplicates []uint64 // found, by input-1
 }
@@ -35,12 +40,23 @@ type due struct {
 }
 
 func newWorker(number int, c *Config, m *merger) *worker {
-	w := &worker{number: number, workers: uint64(c.Workers), shards: uint64(c.Shards), sessions: newSessions(c), merger: m}
+	w := &worker{number: number, workers: uint64(c.Workers), shards: uint64(c.Shards), merger: m, acts: make(ledger)}
+	w.sightings = newSightings(c.MaxCertificateBytes / int64(c.Workers))
+	rows := c.tabulate()
+	rows.Certificates = w.sightings.note
+	rows.GaveUp = func(_ *flows.Flow, at flows.Stamp, messages int) {
+		a := acts{pending: uint64(messages)}
+		if messages == 0 {
+			a.parsers = 1
+		}
+		w.acts.add(at.Pos.Input(), a)
+	}
+	w.rows = tabulate.NewCollector(rows)
 	for s := number; s < c.Shards; s += c.Workers {
-		t := flows.NewTracker(c.tracking(), w.sessions)
+		t := flows.NewTracker(c.tracking(), w.rows)
 		t.Clock = &w.clock
 		w.trackers = append(w.trackers, t)
-		w.budgets = append(w.budgets, budget{max: max(1, int(c.MaxParserBytes/int64(c.Shards)))})
+		w.budgets = append(w.budgets, parsers.Budget{Max: max(1, int(c.MaxParserBytes/int64(c.Shards)))})
 	}
 	return w
 }
@@ -51,8 +67,7 @@ func shardOf(hash, n uint64) uint64 { return hash >> 32 * n >> 32 }
 
 // batch tracks the packets of the worker's shards.
 func (w *worker) batch(b *ingest.Batch) error {
-	s := w.sessions
-	s.batchEncaps = b.Encaps
+	w.rows.Encaps = b.Encaps
 	before := w.clock.Packets
 	for i := range b.Packets {
 		p := &b.Packets[i]
@@ -61,7 +76,7 @@ func (w *worker) batch(b *ingest.Batch) error {
 		if shard%w.workers != uint64(w.number) {
 			continue
 		}
-		s.at, s.budget = p.Pos, &w.budgets[shard/w.workers]
+		w.rows.At, w.rows.Budget = p.Pos, &w.budgets[shard/w.workers]
 		w.clock.Packets = before + p.Pos.Packet() - b.First + 1
 		w.trackers[shard/w.workers].Add(p, b.Bytes(p))
 	}
@@ -72,7 +87,7 @@ func (w *worker) batch(b *ingest.Batch) error {
 	if !b.EndOfEpoch {
 		return nil
 	}
-	s.out.beginSweep()
+	w.rows.Out.Mark()
 	w.expired = w.expired[:0]
 	for shard, t := range w.trackers {
 		w.scratch = t.Expired(w.now(), w.scratch[:0])
@@ -81,7 +96,7 @@ func (w *worker) batch(b *ingest.Batch) error {
 	w.sort()
 	for _, d := range w.expired {
 		t := w.trackers[d.shard]
-		s.at, s.budget = d.flow.First.Pos, &w.budgets[d.shard]
+		w.rows.At, w.rows.Budget = d.flow.First.Pos, &w.budgets[d.shard]
 		t.Finish(d.flow, t.ExpiredReason(d.flow))
 	}
 	return w.deliver()
@@ -134,7 +149,7 @@ func (w *worker) count(input uint32) {
 		now.flows += t.Stats.Evicted
 		now.holes += t.Stats.HeldLimitHits
 	}
-	w.sessions.acts.add(input, acts{flows: now.flows - w.counted.flows, holes: now.holes - w.counted.holes})
+	w.acts.add(input, acts{flows: now.flows - w.counted.flows, holes: now.holes - w.counted.holes})
 	w.counted = now
 }
 
@@ -150,10 +165,10 @@ func (w *worker) sort() {
 }
 
 func (w *worker) deliver() (err error) {
-	if err := w.sessions.sightings.err; err != nil {
+	if err := w.sightings.err; err != nil {
 		return err
 	}
-	w.sessions.out, err = w.merger.deliver(w.number, w.sessions.out)
+	w.rows.Out, err = w.merger.deliver(w.number, w.rows.Out)
 	return err
 }
 
@@ -166,13 +181,13 @@ func (w *worker) begin() error {
 		w.queue(shard)
 	}
 	w.sort()
-	w.sessions.out.beginSweep()
+	w.rows.Out.Mark()
 	return w.deliver()
 }
 
 // finish ends those flows in line that began at or before limit.
 func (w *worker) finish(limit flows.Position, now int64) error {
-	w.sessions.out.beginSweep()
+	w.rows.Out.Mark()
 	n := 0
 	for _, d := range w.expired {
 		if d.flow.First.Pos > limit {
@@ -180,7 +195,7 @@ func (w *worker) finish(limit flows.Position, now int64) error {
 		}
 		n++
 		t := w.trackers[d.shard]
-		w.sessions.at, w.sessions.budget = d.flow.First.Pos, &w.budgets[d.shard]
+		w.rows.At, w.rows.Budget = d.flow.First.Pos, &w.budgets[d.shard]
 		reason := flows.EndOfInput
 		if t.Over(d.flow, now) {
 			reason = t.ExpiredReason(d.flow)

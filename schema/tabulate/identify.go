@@ -1,4 +1,4 @@
-package run
+package tabulate
 
 import (
 	"github.com/caplake/caplake/flows"
@@ -24,6 +24,13 @@ const (
 // unlooked reports whether the first payload of side is still to be looked at.
 func unlooked(f *flows.Flow, side flows.Side) bool {
 	return f.User[userDNS]>>identLooked>>side&1 == 0
+}
+
+// look looks at payload that no parser takes, if it is its side's first.
+func look(f *flows.Flow, side flows.Side, data []byte) {
+	if unlooked(f, side) {
+		identify(f, side, data)
+	}
 }
 
 // identify looks at the first payload of a side.
