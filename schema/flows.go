@@ -179,6 +179,9 @@ type FlowSource struct {
 	Shape  *flows.Shape  // nil: not asked for
 }
 
+// RowTime returns the row's ts.
+func (s *FlowSource) RowTime() int64 { return s.Flow.FirstTime }
+
 // AppInfo is what the parsers found in a flow.
 type AppInfo struct {
 	Proto          string // constant text, lower case; empty: unknown

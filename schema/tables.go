@@ -124,6 +124,10 @@ func table[T any](name, doc string) Table {
 	return Table{Name: name, Doc: doc, Columns: columns}
 }
 
+// RowSource is what rows are made from where that is not the rows themselves.
+// Its pointer's method tells what must be known of a row before it is made: its ts.
+type RowSource interface{ RowTime() int64 }
+
 // ColumnsOf returns the columns of a row struct in the order of its fields.
 // Fields of embedded structs count as the struct's own.
 func ColumnsOf(row reflect.Type) ([]Column, error) {

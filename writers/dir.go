@@ -3,6 +3,7 @@ package writers
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -86,7 +88,7 @@ type attachment struct {
 
 // closer is a Table of any type.
 type closer interface {
-	Close() (FileInfo, error)
+	Close() (TableInfo, error)
 	abort()
 }
 
@@ -177,7 +179,7 @@ func (d *Dir) removeFiles(names []string) error {
 		if err := d.fs.Remove(d.path(local)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		if folder := filepath.Dir(local); folder != "." {
+		for folder := filepath.Dir(local); folder != "."; folder = filepath.Dir(folder) {
 			d.fs.Remove(d.path(folder)) // fails where other files are left, which is fine
 		}
 	}
@@ -272,9 +274,10 @@ func (d *Dir) Commit() (Manifest, error) {
 		if err != nil {
 			return m, err
 		}
-		table, _, _ := strings.Cut(info.Name, "/")
-		m.Tables = append(m.Tables, TableInfo{Name: table, Rows: info.Rows, Files: []FileInfo{info}})
-		names = append(names, info.Name)
+		m.Tables = append(m.Tables, info)
+		for _, f := range info.Files {
+			names = append(names, f.Name)
+		}
 	}
 	if err := d.attach(&m); err != nil {
 		return m, err
@@ -331,12 +334,11 @@ func (d *Dir) publish(m *Manifest, names []string) error {
 		if err := d.fs.Rename(d.path(tmpName, "tables", local), d.path(local)); err != nil {
 			return err
 		}
-		if err := d.fs.SyncDir(filepath.Dir(d.path(local))); err != nil {
+	}
+	for _, folder := range foldersOf(names) {
+		if err := d.fs.SyncDir(d.path(folder)); err != nil {
 			return err
 		}
-	}
-	if err := d.fs.SyncDir(d.out); err != nil {
-		return err
 	}
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
@@ -346,6 +348,21 @@ func (d *Dir) publish(m *Manifest, names []string) error {
 		return err
 	}
 	return d.writeFile(d.path(tmpName, manifestName), d.path(manifestName), text.Bytes())
+}
+
+// foldersOf returns every folder that names files and folders of names, the
+// inner ones first, the dataset's own as ".".
+func foldersOf(names []string) (folders []string) {
+	for _, name := range names {
+		for folder := filepath.Dir(filepath.FromSlash(name)); ; folder = filepath.Dir(folder) {
+			folders = append(folders, folder)
+			if folder == "." {
+				break
+			}
+		}
+	}
+	slices.SortFunc(folders, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(folders)
 }
 
 // writeFile makes a file under a temporary name, and durable, before it is at path.
@@ -411,9 +428,8 @@ func (d *Dir) unlock() {
 	}
 }
 
-// create opens the file of a table.
-func (d *Dir) create(table string) (*outFile, error) {
-	name := table + "/part-00000." + string(d.opts.Format)
+// create opens a file of a table.
+func (d *Dir) create(name string) (*outFile, error) {
 	local := filepath.FromSlash(name)
 	if err := d.vacant(name); err != nil {
 		return nil, err

@@ -445,8 +445,8 @@ func TestWriteError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table.out.f.Close()
-	table.out.f = full
+	table.parts[0].file.out.f.Close()
+	table.parts[0].file.out.f = full
 	var first error
 	for range 1000 {
 		if first = table.Append(kindsRows(100)); first != nil {
@@ -488,8 +488,8 @@ func TestValidate(t *testing.T) {
 	if err := (Options{}).Validate(); err != nil {
 		t.Error(err)
 	}
-	err := Options{Format: "csv", Codec: "lzma", Workers: -1, RowGroupRows: -1, RowGroupBytes: -1, Version: "1(x)"}.Validate()
-	for _, want := range []string{"csv", "lzma", "workers", "rows", "bytes", "1(x)"} {
+	err := Options{Format: "csv", Codec: "lzma", Workers: -1, RowGroupRows: -1, RowGroupBytes: -1, ZstdLevel: 23, FileBytes: -1, PartitionBy: "week", Version: "1(x)"}.Validate()
+	for _, want := range []string{"csv", "lzma", "workers", "rows", "bytes", "1(x)", "23", "file", "week"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}

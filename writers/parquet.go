@@ -58,7 +58,7 @@ func parquetFormat[T any](dir *Dir, name string, columns []schema.Column) (func(
 		e.codec = codecOf(dir.opts.Codec)
 		if e.codec == format.Zstd {
 			// Pages have checksums of their own.
-			e.zstd, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
+			e.zstd, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(dir.opts.ZstdLevel)), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
 		}
 		return e
 	}

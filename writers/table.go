@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -20,20 +22,24 @@ type Table[S, T any] struct {
 	size  sizer
 	batch int // rows of a chunk, chosen so that the rows made of one stay in the cache
 
-	current *group[S] // being filled
+	period  int64                          // nanoseconds of ts that a folder is for; 0: the table is one folder
+	timeOf  func(row unsafe.Pointer) int64 // ts of what Append is given
+	parts   map[int64]*partition[S]        // by the number of its period; those whose files are open
+	uses    int64                          // of parts, in order
+	waiting int64                          // bytes of rows in the groups of parts
 	closed  bool
-	info    FileInfo
+	info    TableInfo
 
 	mu       sync.Mutex
 	written  sync.Cond // queue became shorter
 	queue    []*group[S]
-	err      error // the first; everything after it is dropped
-	out      *outFile
-	sink     sink
-	rows     int64
-	encoders []*worker[T] // idle
-	free     [][]S        // chunks to use again
+	err      error               // the first; everything after it is dropped
+	folders  map[string]int      // number of files begun in each
+	opened   map[*tableFile]bool // whose ends are to come
+	encoders []*worker[T]        // idle
+	free     [][]S               // chunks to use again
 
+	maxFiles   int
 	newEncoder func() encoder[T]
 	newSink    func() sink
 }
@@ -44,8 +50,35 @@ type worker[T any] struct {
 	rows    []T
 }
 
+// partition is a folder of the table whose file is open.
+type partition[S any] struct {
+	key     int64
+	folder  string
+	current *group[S] // being filled
+	used    int64     // when last
+	file    *tableFile
+}
+
+// tableFile is a file of the table. Only who holds the table's lock may touch it.
+type tableFile struct {
+	out  *outFile // nil: there is none yet, or it is closed
+	sink sink
+	rows int64
+}
+
+const (
+	// maxParts is the number of folders whose files are open at a time. Rows come
+	// nearly in order of time, so few are needed; where they do not, a folder
+	// gets several files.
+	maxParts = 16
+	// maxFiles bounds what a capture of wild times makes of a table.
+	maxFiles = 1 << 15
+)
+
 // group is a row group on its way.
 type group[S any] struct {
+	part    *partition[S]
+	last    bool // the part's file ends with it
 	chunks  [][]S
 	rows    int
 	bytes   int64
@@ -87,22 +120,49 @@ func NewTable[S, T any](dir *Dir, name string, fill func(dst *T, src *S, a *sche
 		return nil, fmt.Errorf("writers: table %s: %w", name, err)
 	}
 	t := &Table[S, T]{
-		dir:   dir,
-		name:  name,
-		fill:  fill,
-		size:  sizerOf(reflect.TypeFor[S]()),
-		batch: min(max(256<<10/int(rowType.Size()), 64), 2048),
+		dir:     dir,
+		name:    name,
+		fill:    fill,
+		size:    sizerOf(reflect.TypeFor[S]()),
+		batch:   min(max(256<<10/int(rowType.Size()), 64), 2048),
+		parts:   map[int64]*partition[S]{},
+		folders: map[string]int{},
+		opened:  map[*tableFile]bool{},
+
+		maxFiles: maxFiles,
 	}
 	t.written.L = &t.mu
 	if t.newSink, t.newEncoder, err = newFormat[T](dir, name, columns); err != nil {
 		return nil, fmt.Errorf("writers: table %s: %w", name, err)
 	}
-	t.sink = t.newSink()
-	if t.out, err = dir.create(name); err != nil {
-		return nil, err
+	if t.timeOf = timeOf[S](columns); t.timeOf != nil {
+		t.period = int64(dir.opts.PartitionBy.period())
+	}
+	if t.period == 0 { // and if it gets no rows, the table is there
+		p := t.part(0)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if err := t.open(p); err != nil {
+			return nil, err
+		}
 	}
 	dir.tables = append(dir.tables, t)
 	return t, nil
+}
+
+// timeOf returns what tells the ts of an S, or nil if a table of the columns has no ts.
+func timeOf[S any](columns []schema.Column) func(unsafe.Pointer) int64 {
+	for i := range columns {
+		c := &columns[i]
+		if c.Name != "ts" || c.Kind != schema.Timestamp || c.Nullable {
+			continue
+		}
+		if _, ok := any(new(S)).(schema.RowSource); ok {
+			return func(row unsafe.Pointer) int64 { return any((*S)(row)).(schema.RowSource).RowTime() }
+		}
+		return func(row unsafe.Pointer) int64 { return *(*int64)(unsafe.Add(row, c.Offset)) }
+	}
+	return nil
 }
 
 // Append adds rows to the table, in order. It copies src. It waits while too
@@ -112,25 +172,95 @@ func (t *Table[S, T]) Append(src []S) error {
 		return errors.New("writers: table " + t.name + ": Append after Close")
 	}
 	for len(src) > 0 {
-		if t.current == nil {
+		p, n := t.partOf(src)
+		if p.current == nil {
 			if err := t.failed(); err != nil {
 				return err
 			}
-			t.current = new(group[S])
+			p.current = &group[S]{part: p}
 		}
-		g := t.current
+		g := p.current
 		chunk := t.lastChunk(g)
-		n := min(len(src), cap(*chunk)-len(*chunk), t.dir.opts.RowGroupRows-g.rows)
+		n = min(n, cap(*chunk)-len(*chunk), t.dir.opts.RowGroupRows-g.rows)
 		n, bytes := t.size.prefix(unsafe.Pointer(unsafe.SliceData(src)), n, t.dir.opts.RowGroupBytes-g.bytes)
 		*chunk = append(*chunk, src[:n]...)
 		src = src[n:]
 		g.rows += n
 		g.bytes += bytes
+		t.waiting += bytes
 		if g.rows == t.dir.opts.RowGroupRows || g.bytes >= t.dir.opts.RowGroupBytes {
-			t.dispatch()
+			t.dispatch(p, false)
+		} else if t.waiting >= t.dir.opts.RowGroupBytes { // of several parts
+			t.dispatch(t.choose(func(a, b *partition[S]) bool { return a.waits() > b.waits() }), false)
 		}
 	}
 	return t.failed()
+}
+
+// partOf returns the part of the first row of src, and how many rows in
+// succession are of it.
+func (t *Table[S, T]) partOf(src []S) (*partition[S], int) {
+	if t.period == 0 {
+		return t.parts[0], len(src)
+	}
+	key := t.keyOf(&src[0])
+	n := 1
+	for n < len(src) && t.keyOf(&src[n]) == key {
+		n++
+	}
+	return t.part(key), n
+}
+
+// keyOf returns the number of the row's period, counted from 1970.
+func (t *Table[S, T]) keyOf(row *S) int64 {
+	ts := t.timeOf(unsafe.Pointer(row))
+	key := ts / t.period
+	if ts%t.period < 0 {
+		key--
+	}
+	return key
+}
+
+func (t *Table[S, T]) part(key int64) *partition[S] {
+	p := t.parts[key]
+	if p == nil {
+		if len(t.parts) == maxParts {
+			t.end(t.choose(func(a, b *partition[S]) bool { return a.used < b.used }))
+		}
+		p = &partition[S]{key: key, folder: t.name, file: new(tableFile)}
+		if t.period != 0 {
+			p.folder += "/" + t.dir.opts.PartitionBy.folder(key*t.period)
+		}
+		t.parts[key] = p
+	}
+	t.uses++
+	p.used = t.uses
+	return p
+}
+
+// choose returns the open part that comes before all others. Which it is depends on
+// the rows alone.
+func (t *Table[S, T]) choose(before func(a, b *partition[S]) bool) (best *partition[S]) {
+	for _, p := range t.parts {
+		if best == nil || before(p, best) || !before(best, p) && p.key < best.key {
+			best = p
+		}
+	}
+	return best
+}
+
+// end ends the part's file.
+func (t *Table[S, T]) end(p *partition[S]) {
+	t.dispatch(p, true)
+	delete(t.parts, p.key)
+}
+
+// waits returns the bytes of the rows that wait in the part.
+func (p *partition[S]) waits() int64 {
+	if p.current == nil {
+		return 0
+	}
+	return p.current.bytes
 }
 
 func (t *Table[S, T]) failed() error {
@@ -157,23 +287,33 @@ func (t *Table[S, T]) lastChunk(g *group[S]) *[]S {
 	return &g.chunks[len(g.chunks)-1]
 }
 
-// dispatch hands the current row group to the encoders.
-func (t *Table[S, T]) dispatch() {
-	g := t.current
-	t.current = nil
-	p := t.dir.pool
+// dispatch hands the part's row group to the encoders. If it is the last, the
+// part's file ends with it, and it may have no rows.
+func (t *Table[S, T]) dispatch(p *partition[S], last bool) {
+	g := p.current
+	p.current = nil
+	if g == nil {
+		g = &group[S]{part: p}
+	}
+	g.last = last
+	t.waiting -= g.bytes
+	pool := t.dir.pool
 	// A place is free in the end: the row group that has waited longest for its
 	// file holds one, and waits for nobody but an encoder.
-	p.groups <- struct{}{}
+	pool.groups <- struct{}{}
 	t.mu.Lock()
 	t.queue = append(t.queue, g)
 	t.mu.Unlock()
-	p.wg.Add(1)
+	if g.rows == 0 {
+		t.deliver(g)
+		return
+	}
+	pool.wg.Add(1)
 	go func() {
-		defer p.wg.Done()
-		p.encoders <- struct{}{}
+		defer pool.wg.Done()
+		pool.encoders <- struct{}{}
 		g.encoded, g.err = t.encode(g)
-		<-p.encoders
+		<-pool.encoders
 		t.deliver(g)
 	}()
 }
@@ -184,7 +324,7 @@ func (t *Table[S, T]) encode(g *group[S]) (block, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, chunk := range g.chunks {
+	for i, chunk := range g.chunks {
 		rows, same := any(chunk).([]T)
 		if !same || t.fill != nil {
 			var a schema.Arena
@@ -196,6 +336,8 @@ func (t *Table[S, T]) encode(g *group[S]) (block, error) {
 		if err := w.encoder.write(rows); err != nil {
 			return nil, err
 		}
+		g.chunks[i] = nil
+		t.recycle(chunk)
 	}
 	clear(w.rows) // let go of the arenas
 	b, err := w.encoder.finish()
@@ -227,16 +369,19 @@ func (t *Table[S, T]) worker() (*worker[T], error) {
 	return w, nil
 }
 
+// recycle takes back a chunk whose rows are encoded.
+func (t *Table[S, T]) recycle(chunk []S) {
+	clear(chunk) // what the rows refer to is garbage now
+	t.mu.Lock()
+	t.free = append(t.free, chunk[:0])
+	t.mu.Unlock()
+}
+
 // deliver says that g is encoded, and writes the row groups whose turn it is.
 func (t *Table[S, T]) deliver(g *group[S]) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	g.done = true
-	for _, chunk := range g.chunks {
-		clear(chunk) // what the rows refer to is garbage now
-		t.free = append(t.free, chunk[:0])
-	}
-	g.chunks = nil
+	g.done, g.chunks = true, nil
 	for len(t.queue) > 0 && t.queue[0].done {
 		head := t.queue[0]
 		t.queue[0] = nil
@@ -245,12 +390,9 @@ func (t *Table[S, T]) deliver(g *group[S]) {
 			t.err = head.err
 		}
 		if t.err == nil {
-			if err := t.sink.append(t.out, head.encoded); err != nil {
+			if err := t.write(head); err != nil {
 				t.err = fmt.Errorf("writing table %s: %w", t.name, err)
 			}
-		}
-		if t.err == nil {
-			t.rows += int64(head.rows)
 		}
 		if head.encoded != nil {
 			head.encoded.release()
@@ -260,28 +402,95 @@ func (t *Table[S, T]) deliver(g *group[S]) {
 	t.written.Broadcast()
 }
 
-// Close writes what is left and the end of the file, and makes it durable. It
+// write puts a row group into its part's file, and begins and ends files as needed.
+// The caller holds the lock.
+func (t *Table[S, T]) write(g *group[S]) error {
+	f := g.part.file
+	if g.encoded != nil {
+		if f.out == nil {
+			if err := t.open(g.part); err != nil {
+				return err
+			}
+		}
+		if err := f.sink.append(f.out, g.encoded); err != nil {
+			return err
+		}
+		f.rows += int64(g.rows)
+		if f.out.offset >= t.dir.opts.FileBytes {
+			return t.finish(f)
+		}
+	}
+	if g.last {
+		return t.finish(f)
+	}
+	return nil
+}
+
+// open begins the next file of p. The caller holds the lock.
+func (t *Table[S, T]) open(p *partition[S]) error {
+	if len(t.info.Files) >= t.maxFiles {
+		return fmt.Errorf("more than %d files: the times of the rows are too many for folders by %s", t.maxFiles, t.dir.opts.PartitionBy)
+	}
+	out, err := t.dir.create(fmt.Sprintf("%s/part-%05d.%s", p.folder, t.folders[p.folder], t.dir.opts.Format))
+	if err != nil {
+		return err
+	}
+	t.folders[p.folder]++
+	*p.file = tableFile{out: out, sink: t.newSink()}
+	t.opened[p.file] = true
+	return nil
+}
+
+// finish ends a file, if there is one. The caller holds the lock.
+func (t *Table[S, T]) finish(f *tableFile) error {
+	if f.out == nil {
+		return nil
+	}
+	err := f.sink.close(f.out)
+	info, ferr := f.out.finish(f.rows)
+	t.info.Rows += f.rows
+	t.info.Files = append(t.info.Files, info)
+	*f = tableFile{}
+	delete(t.opened, f)
+	if err == nil {
+		err = ferr
+	}
+	return err
+}
+
+// giveUp closes the files that are not finished, after an error.
+func (t *Table[S, T]) giveUp() {
+	for f := range t.opened {
+		f.out.f.Close()
+	}
+	clear(t.opened)
+}
+
+// Close writes what is left and the end of the files, and makes them durable. It
 // is called by Commit; calling it before gives the memory back early.
-func (t *Table[S, T]) Close() (FileInfo, error) {
+func (t *Table[S, T]) Close() (TableInfo, error) {
 	if t.closed {
 		return t.info, t.err
 	}
 	t.closed = true
-	if t.current != nil {
-		t.dispatch()
+	for len(t.parts) > 0 {
+		t.end(t.choose(func(a, b *partition[S]) bool { return a.key < b.key }))
 	}
 	t.drain()
 	t.free, t.encoders = nil, nil
-	if t.err == nil {
-		if err := t.sink.close(t.out); err != nil {
+	t.info.Name = t.name
+	if t.err == nil && len(t.info.Files) == 0 { // no rows at all: the columns at least
+		p := &partition[S]{folder: t.name, file: new(tableFile)}
+		if err := t.open(p); err != nil {
+			t.err = err
+		} else if err := t.finish(p.file); err != nil {
 			t.err = fmt.Errorf("writing table %s: %w", t.name, err)
 		}
 	}
-	info, err := t.out.finish(t.rows)
-	if t.err == nil && err != nil {
-		t.err = fmt.Errorf("writing table %s: %w", t.name, err)
+	if t.err != nil {
+		t.giveUp()
 	}
-	t.info = info
+	slices.SortFunc(t.info.Files, func(a, b FileInfo) int { return strings.Compare(a.Name, b.Name) })
 	return t.info, t.err
 }
 
@@ -303,8 +512,8 @@ func (t *Table[S, T]) abort() {
 		t.err = errors.New("writers: aborted")
 	}
 	t.mu.Unlock()
-	t.current = nil
 	t.drain()
 	t.free, t.encoders = nil, nil
-	t.out.f.Close()
+	t.parts = nil
+	t.giveUp()
 }

@@ -15,7 +15,8 @@
 // A dataset is laid out as
 //
 //	OUT/manifest.json            what belongs to the dataset; its presence is the commit
-//	OUT/TABLE/part-00000.parquet
+//	OUT/TABLE/part-00000.parquet, or with Options.PartitionBy
+//	OUT/TABLE/date=2024-01-31/hour=05/part-00000.parquet
 //	OUT/.caplake-tmp/            a run in progress, or the rest of a killed one
 //
 // Files are written under the temporary folder, synced, and renamed. Killed at
@@ -29,6 +30,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Format is the file format of a dataset.
@@ -49,6 +51,36 @@ const (
 	Uncompressed Codec = "none"
 )
 
+// Partition is a period of time that gets a folder of its own in every table, named
+// as Hive does.
+type Partition string
+
+const (
+	ByNothing Partition = ""
+	ByDate    Partition = "date" // date=2024-01-31
+	ByHour    Partition = "hour" // date=2024-01-31/hour=05
+)
+
+// period returns the time that a folder is for; 0: all.
+func (p Partition) period() time.Duration {
+	switch p {
+	case ByDate:
+		return 24 * time.Hour
+	case ByHour:
+		return time.Hour
+	}
+	return 0
+}
+
+// folder returns the name of the folder of the period that begins at ns.
+func (p Partition) folder(ns int64) string {
+	format := "date=2006-01-02"
+	if p == ByHour {
+		format += "/hour=15"
+	}
+	return time.Unix(0, ns).UTC().Format(format)
+}
+
 // Options configure a dataset. The zero value is what it says of each field.
 type Options struct {
 	Format Format // Parquet
@@ -67,6 +99,17 @@ type Options struct {
 	RowGroupBytes int64
 
 	Codec Codec // Zstd
+
+	// ZstdLevel is that of zstd's own command, 1 to 22 (1), of which four
+	// steps are told apart: from 1, 3, 6 and 10.
+	ZstdLevel int
+
+	// FileBytes ends a file of a table at the row group that reaches it (512 MiB).
+	FileBytes int64
+
+	// PartitionBy puts rows into folders by their ts, UTC. Tables without ts
+	// are one folder always. Each folder's rows are in the order in which they came.
+	PartitionBy Partition
 
 	// Version is that of the tool, for the files' metadata.
 	Version string
@@ -95,8 +138,17 @@ func (o Options) Validate() error {
 	if o.RowGroupRows < 0 || o.RowGroupRows > 1<<24 {
 		faults = append(faults, fmt.Errorf("rows of a row group: %d is not from 1 to %d", o.RowGroupRows, 1<<24))
 	}
-	if o.RowGroupBytes < 0 {
-		faults = append(faults, fmt.Errorf("bytes of a row group: %d is negative", o.RowGroupBytes))
+	if o.RowGroupBytes < 0 || o.RowGroupBytes > 1<<30 {
+		faults = append(faults, fmt.Errorf("bytes of a row group: %d is not from 1 to %d", o.RowGroupBytes, 1<<30))
+	}
+	if o.ZstdLevel < 0 || o.ZstdLevel > 22 {
+		faults = append(faults, fmt.Errorf("zstd level %d is not from 1 to 22", o.ZstdLevel))
+	}
+	if o.FileBytes < 0 {
+		faults = append(faults, fmt.Errorf("bytes of a file: %d is negative", o.FileBytes))
+	}
+	if !slices.Contains([]Partition{ByNothing, ByDate, ByHour}, o.PartitionBy) {
+		faults = append(faults, fmt.Errorf("partition by %q: must be date or hour", o.PartitionBy))
 	}
 	if strings.ContainsAny(o.Version, "\n()") {
 		faults = append(faults, fmt.Errorf("version %q has characters that file metadata gives a meaning", o.Version))
@@ -119,6 +171,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Codec == "" {
 		o.Codec = Zstd
+	}
+	if o.ZstdLevel == 0 {
+		o.ZstdLevel = 1
+	}
+	if o.FileBytes == 0 {
+		o.FileBytes = 512 << 20
 	}
 	if o.Version == "" {
 		o.Version = "0.0.0"

@@ -21,7 +21,9 @@ import (
 type options struct {
 	out, format             string
 	overwrite               bool
-	rowGroupRows            count
+	rowGroupRows, zstdLevel count
+	fileSize                size
+	partitionBy             string
 	headers, fingerprints   bool
 	noChecksums, noHash     bool
 	noDecap, dedup, entropy bool
@@ -76,6 +78,10 @@ func (o *options) groups() []group {
 	note(fs, "format", noteValues, "parquet", "arrow")
 	fs.BoolVar(&o.overwrite, "overwrite", false, "replace a dataset that is in DIR already")
 	number(fs, &o.rowGroupRows, "row-group-rows", d.RowGroupRows, "rows of a row group (Parquet) or record batch (Arrow)")
+	bytes(fs, &o.fileSize, "file-size", d.FileSize, "a file of a table ends at this size, and a further one begins; whole row groups only")
+	fs.StringVar(&o.partitionBy, "partition-by", "", "folders by the `PERIOD` of ts, UTC, in every table that has ts: date (date=2024-01-31) or hour (…/hour=05)")
+	note(fs, "partition-by", noteValues, "date", "hour")
+	number(fs, &o.zstdLevel, "zstd-level", d.ZstdLevel, "compression of Parquet files, 1 to 22; more is smaller and slower, in steps at 3, 6 and 10")
 
 	fs = add("What the rows say")
 	fs.BoolVar(&o.headers, "headers", false, "write the headers of HTTP requests and responses as lists")
@@ -157,6 +163,7 @@ func (o *options) groups() []group {
 func (o *options) config() run.Config {
 	return run.Config{
 		Out: o.out, Format: o.format, Overwrite: o.overwrite, RowGroupRows: int(o.rowGroupRows),
+		FileSize: int64(o.fileSize), PartitionBy: o.partitionBy, ZstdLevel: int(o.zstdLevel),
 		Headers: o.headers, Fingerprints: o.fingerprints, NoChecksums: o.noChecksums, NoHash: o.noHash, NoDecap: o.noDecap,
 		Dedup: o.dedup, SPLT: int(o.splt), FirstBytes: int(o.firstBytes), Entropy: o.entropy,
 		BodyHash: o.bodyHash, BodyMIME: o.bodyMIME,

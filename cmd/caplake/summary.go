@@ -24,7 +24,11 @@ func writeSummary(w io.Writer, r *run.Report) error {
 
 	t := [][]string{{"table", "rows", "size", "file"}}
 	for _, x := range r.Tables {
-		t = append(t, []string{x.Name, humanCount(x.Rows), humanBytes(x.Bytes), x.File})
+		file := x.File
+		if x.Files > 1 {
+			file = fmt.Sprintf("%s (%d files)", file, x.Files)
+		}
+		t = append(t, []string{x.Name, humanCount(x.Rows), humanBytes(x.Bytes), file})
 	}
 	writeTable(&b, t, "lrrl")
 

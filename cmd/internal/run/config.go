@@ -24,6 +24,9 @@ type Config struct {
 	Shards       int    // fixed partitions of the flows; default 64
 	Format       string // "parquet" (default) or "arrow"
 	RowGroupRows int    // rows of a row group or record batch; default 65536
+	FileSize     int64  // bytes at which a file of a table ends, at whole row groups; default 512 MiB
+	PartitionBy  string // "date" or "hour": folders by ts; default: none
+	ZstdLevel    int    // compression of Parquet pages, 1 to 22; default 1
 	Headers      bool   // write HTTP header lists
 	Fingerprints bool   // write the strings behind ja3, ja3s and ja4
 	NoChecksums  bool   // leave IP, TCP and UDP checksums unverified
@@ -80,6 +83,8 @@ func Default() Config {
 		Shards:           64,
 		Format:           "parquet",
 		RowGroupRows:     1 << 16,
+		FileSize:         512 << 20,
+		ZstdLevel:        1,
 		TCPIdle:          time.Duration(f.TCPIdle),
 		UDPIdle:          time.Duration(f.UDPIdle),
 		ICMPIdle:         time.Duration(f.ICMPIdle),
@@ -133,6 +138,15 @@ func (c *Config) Validate() error {
 	if c.RowGroupRows < 0 {
 		bad("--row-group-rows %d: must be positive", c.RowGroupRows)
 	}
+	if c.FileSize < 0 {
+		bad("--file-size %d: must be positive", c.FileSize)
+	}
+	if c.PartitionBy != "" && c.PartitionBy != "date" && c.PartitionBy != "hour" {
+		bad("--partition-by %q: must be date or hour", c.PartitionBy)
+	}
+	if c.ZstdLevel < 0 || c.ZstdLevel > 22 {
+		bad("--zstd-level %d: must be 1 to 22", c.ZstdLevel)
+	}
 	if c.MaxFlows < 0 || c.MaxHeldPerSide < 0 || c.MaxHeld < 0 || c.MaxHeldSegments < 0 || c.MaxFragmentBytes < 0 ||
 		c.MaxFragmented < 0 || c.MaxParserBytes < 0 || c.MaxPending < 0 || c.MaxCertificateBytes < 0 || c.ReadAheadBytes < 0 ||
 		c.RowGroupBytes < 0 {
@@ -169,6 +183,8 @@ func (c Config) withDefaults() Config {
 	or(&c.Shards, d.Shards)
 	or(&c.Format, d.Format)
 	or(&c.RowGroupRows, d.RowGroupRows)
+	or(&c.FileSize, d.FileSize)
+	or(&c.ZstdLevel, d.ZstdLevel)
 	or(&c.TCPIdle, d.TCPIdle)
 	or(&c.UDPIdle, d.UDPIdle)
 	or(&c.ICMPIdle, d.ICMPIdle)
@@ -268,6 +284,9 @@ func (c *Config) effective() map[string]string {
 	settings := map[string]string{
 		"shards":             strconv.Itoa(c.Shards),
 		"row_group_rows":     strconv.Itoa(c.RowGroupRows),
+		"file_size":          strconv.FormatInt(c.FileSize, 10),
+		"partition_by":       c.PartitionBy,
+		"zstd_level":         strconv.Itoa(c.ZstdLevel),
 		"headers":            strconv.FormatBool(c.Headers),
 		"fingerprints":       strconv.FormatBool(c.Fingerprints),
 		"checksums":          strconv.FormatBool(!c.NoChecksums),

@@ -43,10 +43,11 @@ func (r *Report) warn() {
 	add(r.limits.pending, "request or query was given up waiting", "requests or queries were given up waiting", "--max-pending")
 }
 
-// TableReport is one table's file.
+// TableReport is one table's files.
 type TableReport struct {
 	Name  string `json:"name"`
-	File  string `json:"file"`
+	File  string `json:"file"` // of several: their folder
+	Files int    `json:"files"`
 	Rows  int64  `json:"rows"`
 	Bytes int64  `json:"bytes"`
 }

@@ -104,6 +104,9 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 		Workers:       cfg.Workers,
 		RowGroupRows:  cfg.RowGroupRows,
 		RowGroupBytes: cfg.RowGroupBytes,
+		FileBytes:     cfg.FileSize,
+		PartitionBy:   writers.Partition(cfg.PartitionBy),
+		ZstdLevel:     cfg.ZstdLevel,
 		Version:       cfg.Version,
 		Config:        cfg.effective(),
 		Overwrite:     cfg.Overwrite,
@@ -139,6 +142,10 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 		for _, f := range table.Files {
 			r.File = f.Name
 			r.Bytes += f.Bytes
+			r.Files++
+		}
+		if r.Files > 1 {
+			r.File = table.Name + "/"
 		}
 		report.Tables = append(report.Tables, r)
 	}
