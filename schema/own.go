@@ -29,7 +29,8 @@ type OwnTable interface {
 // RowList is a *Rows[R] with the type of the rows out of sight.
 type RowList interface {
 	Len() int
-	Reset() // empties the list, whose memory is used again
+	Slice() any // the rows, a []R
+	Reset()     // empties the list, whose memory is used again
 }
 
 // Rows is a list of rows.
@@ -37,6 +38,9 @@ type Rows[R any] struct{ Rows []R }
 
 // Len returns the number of rows.
 func (r *Rows[R]) Len() int { return len(r.Rows) }
+
+// Slice returns the rows, a []R.
+func (r *Rows[R]) Slice() any { return r.Rows }
 
 // Reset empties the list, and lets go of what the rows refer to.
 func (r *Rows[R]) Reset() {

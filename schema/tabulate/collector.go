@@ -26,6 +26,11 @@ type Config struct {
 	// GaveUp is parsers.Hooks.GaveUp.
 	GaveUp func(f *flows.Flow, at flows.Stamp, messages int)
 
+	// Of Batches and All alone:
+	Flows     flows.Config
+	Key       flows.Key // what makes packets a flow; nil: the five-tuple
+	BatchRows int       // 0: 65,536
+
 	// Own is tables besides those of the shipped protocols, whose protocols
 	// are asked after them.
 	Own []schema.OwnTable
