@@ -86,6 +86,20 @@ lab: build # the captures and the dataset that the notebooks look at
 notebooks: lab $(LAB)/venv/ready ## run the notebooks, on captures made for them (needs python3 with venv)
 	$(LAB)/venv/bin/python notebooks/run.py
 
+# The captures in testdata and ten minutes of the notebooks' office, with every column that is there by option.
+READERS = out/readers
+ALLCOLUMNS = --headers --fingerprints --splt 8 --first-bytes 16 --payload-entropy
+$(READERS)/venv/ready: notebooks/requirements-readers.txt
+	$(PYTHON) -m venv $(READERS)/venv
+	$(READERS)/venv/bin/pip install -q --disable-pip-version-check -r notebooks/requirements-readers.txt
+	touch $@
+.PHONY: readers
+readers: build $(READERS)/venv/ready ## read one dataset by DuckDB, Polars, pandas, pyarrow and Spark (needs python3 with venv, and Java 17)
+	$(GO) run ./cmd/internal/office -o $(LAB)
+	./bin/caplake convert --quiet --overwrite $(ALLCOLUMNS) testdata/captures $(LAB)/office/0910.pcap -o $(READERS)/parquet
+	./bin/caplake convert --quiet --overwrite $(ALLCOLUMNS) --format arrow testdata/captures $(LAB)/office/0910.pcap -o $(READERS)/arrow
+	$(READERS)/venv/bin/python notebooks/readers.py bin/caplake $(READERS)/parquet $(READERS)/arrow
+
 .PHONY: conformance
 conformance: ## compare with what others say of the captures of a corpus: make conformance CORPUS=DIR
 	@[ -n "$(CORPUS)" ] || { echo "which corpus? make conformance CORPUS=DIR"; exit 2; }
