@@ -19,6 +19,7 @@ type DNS struct {
 	Outcome   string `parquet:"outcome,dict" id:"9" doc:"answered: query and response were seen; no_response: a query alone; no_query: a response alone. Each mDNS message is a row of its own, and so are a second response to one query and the messages of a zone transfer after the first"`
 	Querier   string `parquet:"querier,dict" id:"10" doc:"which end sent the query: src or dst"`
 	Malformed string `parquet:"malformed,optional,dict" id:"11" doc:"first rule that the query breaks, or else the response; the row has what was decoded before the damage. header: shorter than 12 bytes; truncated: ends inside a name, question or record; counts: fewer records than claimed; label_type: reserved label type; name_too_long: over 255 bytes; pointer_forward, pointer_header, pointer_loop: compression pointer that does not point backwards, that points into the header, or one of over 127; rdata: record data that does not fit its type; edns: OPT record misplaced, repeated or unreadable; text_limit: records missing because their text exceeds 4 KiB plus 16 times the message; trailing: bytes after the last record; tcp_length: length prefix under 12; gap: bytes inside it were never captured"`
+	AfterGap  *bool  `parquet:"after_gap,optional" id:"58" doc:"over TCP: bytes of a message of the row, or of the stream just before, were not captured, or of the stream in which a response would have come; NULL over UDP"`
 
 	QueryTS          *int64 `parquet:"query_ts,timestamp(nanosecond:local),optional" id:"12" doc:"time of the first packet of the query, UTC"`
 	ResponseTS       *int64 `parquet:"response_ts,timestamp(nanosecond:local),optional" id:"13" doc:"time of the first packet of the response, UTC"`
@@ -106,6 +107,7 @@ func AppendDNS(dst []DNS, m *dns.Transaction, s *Session, a *Arena) []DNS {
 	r := &dst[len(dst)-1]
 	if s.TCP {
 		r.Transport = "tcp"
+		r.AfterGap = a.Bool(m.AfterGap)
 	}
 	if m.Querier == flows.Responder {
 		r.Querier = "dst"

@@ -121,6 +121,7 @@ transport=tcp
 service=dns
 outcome=no_response
 querier=src
+after_gap=false
 query_ts=1000
 query_bytes=63
 query_retransmits=1

@@ -3,9 +3,11 @@
 //
 //	conformance -corpus DIR [-source GLOB] [-capture GLOB] [-v] [-by link] [-json] [-workers N]
 //	conformance -coverage -corpus DIR [-json] [DIR...]
+//	conformance -loss PERCENT -corpus DIR [-seeds N] [-v]
 //
 // The second form says which captures, of the corpus and of further directories,
-// fill each column of each table.
+// fill each column of each table. The third converts each capture again with packets left out, and
+// counts the rows that survive.
 //
 // DIR holds captures/SOURCE/NAME and truth/SOURCE/NAME.{flows,http,tls,dns}.tsv
 // with NAME.meta.json, and may hold disputed.tsv and peer/ (logs of Zeek with
@@ -46,6 +48,8 @@ func mainCode() int {
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "captures converted at a time")
 	timeout := flags.Duration("timeout", time.Minute, "time for one capture")
 	covering := flags.Bool("coverage", false, "print which captures fill each column, instead of comparing; arguments are directories of further captures")
+	loss := flags.Float64("loss", 0, "leave out this share of the packets, in percent, and count the rows that survive, instead of comparing")
+	seeds := flags.Int("seeds", 3, "with -loss: how often, each time other packets")
 	child := flags.Bool("child", false, "internal: convert what standard input names")
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		return 2
@@ -77,6 +81,17 @@ func mainCode() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *loss > 0 {
+		l := conformance.Loss{Percent: *loss, Seeds: *seeds, Convert: convertWithLoss}
+		lines, lost, err := l.Run(ctx, c)
+		if err == nil {
+			err = conformance.PrintLoss(os.Stdout, lines, lost, *verbose)
+		}
+		if err != nil {
+			return fail(err)
+		}
+		return 0
+	}
 	var converters []conformance.Converter
 	for range *workers {
 		k := &conformance.Child{Command: []string{self, "-child", fmt.Sprint("-coverage=", *covering)}, Timeout: *timeout}
@@ -113,6 +128,13 @@ func mainCode() int {
 		return 1
 	}
 	return 0
+}
+
+// convertWithLoss converts one capture in one thread, without the packets that drop says.
+func convertWithLoss(path, out string, drop conformance.Drop) error {
+	cfg := run.Config{Inputs: []string{path}, Out: out, Overwrite: true, Workers: 1, Shards: 4, NoHash: true, Drop: drop}
+	_, err := run.Convert(context.Background(), cfg, nil)
+	return err
 }
 
 // convert converts one capture in one thread.

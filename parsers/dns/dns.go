@@ -114,6 +114,9 @@ type Transaction struct {
 	// was sent.
 	Querier   flows.Side
 	Malformed Malformed // of the query; of the response where the query is well-formed
+	// AfterGap says that bytes of a message of it, or of the stream just before, were never captured; or,
+	// of a query without response, of the stream in which that would have come.
+	AfterGap bool
 
 	// First and last packet of each message; zero where it was not seen. A
 	// datagram has one. LastQuery is the packet of the last retransmission.

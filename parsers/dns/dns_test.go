@@ -433,7 +433,11 @@ func TestGaps(t *testing.T) {
 	first, second, third := frames(answer(1, "a.b", typeA)), frames(answer(2, "c.d", typeA)), frames(answer(3, "e.f", typeA))
 	ids := func(ms []Transaction) (s string) {
 		for i := range ms {
-			s += fmt.Sprintf("%d%s ", ms[i].ID, strings.Replace(ms[i].Malformed.String(), "gap", "!", 1))
+			s += fmt.Sprintf("%d%s", ms[i].ID, strings.Replace(ms[i].Malformed.String(), "gap", "!", 1))
+			if ms[i].AfterGap {
+				s += "~"
+			}
+			s += " "
 		}
 		return s
 	}
@@ -443,13 +447,13 @@ func TestGaps(t *testing.T) {
 		gap          int64
 		want         string
 	}{
-		{"inside a message", first + second[:20], second[22:] + third, 2, "1 2! 3 "},
-		{"to a message's end", first + second[:20], third, int64(len(second) - 20), "1 2! 3 "},
-		{"beyond it, taken up at a message", first + second[:20], third, 999, "1 2! 3 "},
-		{"beyond it, taken up nowhere", first + second[:20], third[1:], 999, "1 2! "},
-		{"between messages", first, third, int64(len(second)), "1 3 "},
-		{"in a length", first + second[:1], third, 999, "1 3 "},
-		{"before a header is there", first + second[:10], third, 999, "1 3 "},
+		{"inside a message", first + second[:20], second[22:] + third, 2, "1 2!~ 3 "},
+		{"to a message's end", first + second[:20], third, int64(len(second) - 20), "1 2!~ 3 "},
+		{"beyond it, taken up at a message", first + second[:20], third, 999, "1 2!~ 3~ "},
+		{"beyond it, taken up nowhere", first + second[:20], third[1:], 999, "1 2!~ "},
+		{"between messages", first, third, int64(len(second)), "1 3~ "},
+		{"in a length", first + second[:1], third, 999, "1 3~ "},
+		{"before a header is there", first + second[:10], third, 999, "1 3~ "},
 		{"none", first, second, 0, "1 2 "},
 	} {
 		var p TCP

@@ -41,6 +41,7 @@ type entry struct {
 	buf              []byte // the message
 	size             int
 	cut              Malformed // why buf is not the whole message
+	afterGap         bool
 	side             flows.Side
 	retransmits      uint32
 	start, end, last flows.Stamp
@@ -55,6 +56,7 @@ type message struct {
 	data       []byte
 	size       int
 	cut        Malformed
+	afterGap   bool
 }
 
 func (p *pairer) reset() {
@@ -93,7 +95,7 @@ func (p *pairer) take(dst []Transaction, service Service, most int, m *message) 
 		}
 		return p.emit(dst, service, nil, m, &o)
 	case service == MDNS || !o.header:
-		e := entry{buf: m.data, size: m.size, cut: m.cut, side: m.side, start: m.start, end: m.end, last: m.end, outline: o}
+		e := entry{buf: m.data, size: m.size, cut: m.cut, afterGap: m.afterGap, side: m.side, start: m.start, end: m.end, last: m.end, outline: o}
 		return p.emit(dst, service, &e, nil, nil)
 	}
 	if i := p.findQuery(m, &o); i >= 0 {
@@ -143,6 +145,15 @@ func (p *pairer) findQuery(m *message, o *outline) int {
 	return -1
 }
 
+// missed says that bytes of side are missing: what waits for it may wait in vain.
+func (p *pairer) missed(side flows.Side) {
+	for _, i := range p.places {
+		if e := &p.entries[i]; e.side != side {
+			e.afterGap = true
+		}
+	}
+}
+
 func (p *pairer) wait(m *message, o *outline) {
 	var place uint16
 	if n := len(p.free); n > 0 {
@@ -154,7 +165,7 @@ func (p *pairer) wait(m *message, o *outline) {
 	}
 	e := &p.entries[place]
 	*e = entry{
-		buf: append(e.buf[:0], m.data...), size: m.size, cut: m.cut, side: m.side,
+		buf: append(e.buf[:0], m.data...), size: m.size, cut: m.cut, afterGap: m.afterGap, side: m.side,
 		start: m.start, end: m.end, last: m.end, outline: *o,
 	}
 	p.bytes += len(e.buf)
@@ -205,7 +216,7 @@ func (p *pairer) emit(dst []Transaction, service Service, q *entry, r *message, 
 	t.Service = service
 	if q != nil {
 		t.Outcome = NoResponse
-		t.Querier = q.side
+		t.Querier, t.AfterGap = q.side, q.afterGap
 		t.Query, t.QueryEnd, t.LastQuery = q.start, q.end, q.last
 		t.QueryRetransmits = q.retransmits
 		t.QueryBytes = int32(q.size)
@@ -240,6 +251,7 @@ func (p *pairer) emit(dst []Transaction, service Service, q *entry, r *message, 
 		t.HasHeader = o.header
 		t.ID, t.Opcode = o.id, o.opcode()
 	}
+	t.AfterGap = t.AfterGap || r.afterGap
 	t.Response, t.ResponseEnd = r.start, r.end
 	t.ResponseBytes = int32(r.size)
 	t.ResponseFlags = o.flags

@@ -30,6 +30,7 @@ type TCP struct {
 // stream is one side. At most one of buf and skip is in use.
 type stream struct {
 	state stateOf
+	gap   bool        // bytes are missing since the last message
 	skip  int         // bytes of a cut message that still come
 	buf   []byte      // length prefix and the message's bytes so far
 	start flows.Stamp // packet of buf's first byte
@@ -102,6 +103,8 @@ func (p *TCP) message(dst []Transaction, side flows.Side, m *message) []Transact
 	} else if !plausible(m.data, m.size) {
 		p.sides[side].close()
 	}
+	s := &p.sides[side]
+	m.afterGap, s.gap = s.gap, false
 	return p.take(dst, p.service(), p.Config.maxPending(), m)
 }
 
@@ -110,12 +113,17 @@ func (p *TCP) Gap(dst []Transaction, side flows.Side, at flows.Stamp, n int64) [
 	p.rewind()
 	s := &p.sides[side]
 	if s.state != framed || n <= 0 {
+		if s.state == lost && n > 0 {
+			p.missed(side)
+		}
 		return dst
 	}
 	rest := int64(s.skip)
 	if len(s.buf) >= prefixLen {
 		rest = int64(prefixLen + int(binary.BigEndian.Uint16(s.buf)) - len(s.buf))
 	}
+	p.missed(side)
+	s.gap = s.gap || n > rest || len(s.buf) > 0 && len(s.buf) < prefixLen+headerLen
 	dst = p.partial(dst, side, StreamGap)
 	s.skip = int(max(rest-n, 0))
 	if n > rest {
@@ -176,7 +184,7 @@ func (p *TCP) partial(dst []Transaction, side flows.Side, why Malformed) []Trans
 	if len(s.buf) >= prefixLen+headerLen {
 		dst = p.take(dst, p.service(), p.Config.maxPending(), &message{
 			side: side, start: s.start, end: s.end, data: s.buf[prefixLen:],
-			size: int(binary.BigEndian.Uint16(s.buf)), cut: why,
+			size: int(binary.BigEndian.Uint16(s.buf)), cut: why, afterGap: s.gap || why == StreamGap,
 		})
 	}
 	s.buf = s.buf[:0]

@@ -66,6 +66,10 @@ type Config struct {
 
 	Filter filter.Filter // which packets are looked at; the others are counted and left out
 
+	// Drop, if not nil, says of a packet that it is to be left out like one that Filter leaves out. It
+	// must depend on the packet alone. It is for measuring what loss does.
+	Drop func(p *flows.Packet) bool `json:"-"`
+
 	Inputs    []string  // files, directories, globs, "-"
 	Stdin     io.Reader // what "-" reads
 	Out       string    // directory of the dataset
@@ -269,6 +273,12 @@ func (c *Config) ingest() ingest.Config {
 		NoDecap:              c.NoDecap,
 	}
 	c.Filter.Apply(&i)
+	if c.Drop != nil {
+		keep := i.KeepPacket
+		i.KeepPacket = func(p *flows.Packet, data []byte) bool {
+			return (keep == nil || keep(p, data)) && !c.Drop(p)
+		}
+	}
 	return i
 }
 
