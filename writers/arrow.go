@@ -13,7 +13,7 @@ import (
 	"github.com/caplake/caplake/schema"
 )
 
-// An Arrow file has one record batch for each row group. Workers build the
+// An Arrow file, or stream, has one record batch for each row group. Workers build the
 // batches from the rows, column by column; the sink writes them in order.
 
 // arrowFormat makes the sinks and the encoders of an Arrow table.
@@ -28,7 +28,7 @@ func arrowFormat[T any](dir *Dir, name string, columns []schema.Column) (func() 
 	}
 	meta := arrow.NewMetadata(keys, values)
 	s := arrow.NewSchema(fields, &meta)
-	return func() sink { return &arrowSink{schema: s} }, func() encoder[T] { return newArrowEncoder[T](s, columns) }, nil
+	return func() sink { return &arrowSink{schema: s, stream: dir.pipe != nil} }, func() encoder[T] { return newArrowEncoder[T](s, columns) }, nil
 }
 
 func arrowFields(columns []schema.Column) ([]arrow.Field, error) {
@@ -232,12 +232,18 @@ func scalars[V any](b array.Builder, add func(V), nullable bool) appendFunc {
 
 type arrowSink struct {
 	schema *arrow.Schema
-	w      *ipc.FileWriter
+	stream bool
+	w      interface {
+		Write(arrow.Record) error
+		Close() error
+	}
 }
 
 // begin writes the head of the file, where it has none.
 func (s *arrowSink) begin(out *outFile) (err error) {
-	if s.w == nil {
+	if s.w == nil && s.stream {
+		s.w = ipc.NewWriter(out, ipc.WithSchema(s.schema), ipc.WithAllocator(memory.DefaultAllocator))
+	} else if s.w == nil {
 		s.w, err = ipc.NewFileWriter(out, ipc.WithSchema(s.schema), ipc.WithAllocator(memory.DefaultAllocator))
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,6 +79,9 @@ type Dir struct {
 	tables  []closer
 	beside  []attachment
 	done    bool
+
+	pipe io.Writer // where table only goes, instead of all this; nil: none
+	only string
 }
 
 // attachment is a file beside the tables.
@@ -97,6 +101,22 @@ type closer interface {
 // old dataset in place until Commit. What a killed run left is cleared away.
 func NewDir(out string, o Options) (*Dir, error) {
 	return newDir(osFS{}, out, o)
+}
+
+// NewPipe returns a Dir that has no folder: the table of name only is written to w as
+// it comes about, in one piece, and the rows of all others are dropped. Its
+// manifest, which is in no file, has that table alone.
+func NewPipe(w io.Writer, only string, o Options) (*Dir, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.PartitionBy != ByNothing {
+		return nil, errors.New("a pipe has no folders, so there is nothing to partition by")
+	}
+	d := &Dir{opts: o.withDefaults(), pipe: w, only: only}
+	d.opts.FileBytes = math.MaxInt64
+	d.pool = newPool(d.opts.Workers)
+	return d, nil
 }
 
 func newDir(fs fsys, out string, o Options) (_ *Dir, err error) {
@@ -218,6 +238,9 @@ func (d *Dir) metadata(table string) [][2]string {
 // Attach adds a file to the dataset, in its folder itself. Commit asks for its
 // content when the manifest has all tables; it must follow from that alone.
 func (d *Dir) Attach(name string, content func(Manifest) []byte) error {
+	if d.pipe != nil {
+		return nil
+	}
 	if err := d.vacant(name); err != nil {
 		return err
 	}
@@ -278,6 +301,10 @@ func (d *Dir) Commit() (Manifest, error) {
 		for _, f := range info.Files {
 			names = append(names, f.Name)
 		}
+	}
+	if d.pipe != nil {
+		d.done = true
+		return m, nil
 	}
 	if err := d.attach(&m); err != nil {
 		return m, err
@@ -398,6 +425,9 @@ func (d *Dir) Abort() error {
 	for _, t := range d.tables {
 		t.abort()
 	}
+	if d.pipe != nil {
+		return nil
+	}
 	var err error
 	if exists, eerr := d.fs.Exists(d.path(manifestName)); eerr == nil && !exists {
 		d.old = nil
@@ -430,6 +460,9 @@ func (d *Dir) unlock() {
 
 // create opens a file of a table.
 func (d *Dir) create(name string) (*outFile, error) {
+	if d.pipe != nil {
+		return newOutFile(name, pipeFile{d.pipe}), nil
+	}
 	local := filepath.FromSlash(name)
 	if err := d.vacant(name); err != nil {
 		return nil, err
@@ -442,11 +475,14 @@ func (d *Dir) create(name string) (*outFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &outFile{name: name, f: f, sum: sha256.New()}
-	o.w = bufio.NewWriterSize(&o.hashed, 256<<10)
-	o.hashed.o = o
-	return o, nil
+	return newOutFile(name, f), nil
 }
+
+// pipeFile is what is written to that is no file of ours.
+type pipeFile struct{ io.Writer }
+
+func (pipeFile) Sync() error  { return nil }
+func (pipeFile) Close() error { return nil }
 
 // outFile is a file that is written from its beginning to its end, counted and
 // hashed on the way.
@@ -457,6 +493,13 @@ type outFile struct {
 	hashed hashedWriter
 	sum    hash.Hash
 	offset int64 // bytes given to Write
+}
+
+func newOutFile(name string, f file) *outFile {
+	o := &outFile{name: name, f: f, sum: sha256.New()}
+	o.w = bufio.NewWriterSize(&o.hashed, 256<<10)
+	o.hashed.o = o
+	return o
 }
 
 type hashedWriter struct{ o *outFile }

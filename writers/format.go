@@ -7,8 +7,11 @@ const haveArrow = true
 // newFormat returns what makes the sinks that put a table's row groups into its files, and what
 // makes the encoders of them.
 func newFormat[T any](dir *Dir, name string, columns []schema.Column) (func() sink, func() encoder[T], error) {
-	if dir.opts.Format == Arrow {
+	switch dir.opts.Format {
+	case Arrow:
 		return arrowFormat[T](dir, name, columns)
+	case NDJSON:
+		return ndjsonFormat[T](columns)
 	}
 	return parquetFormat[T](dir, name, columns)
 }

@@ -27,6 +27,7 @@ type Table[S, T any] struct {
 	parts   map[int64]*partition[S]        // by the number of its period; those whose files are open
 	uses    int64                          // of parts, in order
 	waiting int64                          // bytes of rows in the groups of parts
+	dropped bool                           // what is appended: the dataset is a pipe for another table
 	closed  bool
 	info    TableInfo
 
@@ -135,6 +136,9 @@ func NewTable[S, T any](dir *Dir, name string, fill func(dst *T, src *S, a *sche
 	if t.newSink, t.newEncoder, err = newFormat[T](dir, name, columns); err != nil {
 		return nil, fmt.Errorf("writers: table %s: %w", name, err)
 	}
+	if t.dropped = dir.pipe != nil && dir.only != name; t.dropped {
+		return t, nil
+	}
 	if t.timeOf = timeOf[S](columns); t.timeOf != nil {
 		t.period = int64(dir.opts.PartitionBy.period())
 	}
@@ -170,6 +174,9 @@ func timeOf[S any](columns []schema.Column) func(unsafe.Pointer) int64 {
 func (t *Table[S, T]) Append(src []S) error {
 	if t.closed {
 		return errors.New("writers: table " + t.name + ": Append after Close")
+	}
+	if t.dropped {
+		return nil
 	}
 	for len(src) > 0 {
 		p, n := t.partOf(src)
@@ -416,6 +423,11 @@ func (t *Table[S, T]) write(g *group[S]) error {
 			return err
 		}
 		f.rows += int64(g.rows)
+		if t.dir.pipe != nil { // somebody waits at its end
+			if err := f.out.w.Flush(); err != nil {
+				return err
+			}
+		}
 		if f.out.offset >= t.dir.opts.FileBytes {
 			return t.finish(f)
 		}
@@ -473,6 +485,9 @@ func (t *Table[S, T]) Close() (TableInfo, error) {
 		return t.info, t.err
 	}
 	t.closed = true
+	if t.dropped {
+		return t.info, nil
+	}
 	for len(t.parts) > 0 {
 		t.end(t.choose(func(a, b *partition[S]) bool { return a.key < b.key }))
 	}

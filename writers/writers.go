@@ -19,6 +19,8 @@
 //	OUT/TABLE/date=2024-01-31/hour=05/part-00000.parquet
 //	OUT/.caplake-tmp/            a run in progress, or the rest of a killed one
 //
+// One table can go to a pipe instead (NewPipe).
+//
 // Files are written under the temporary folder, synced, and renamed. Killed at
 // any moment, a run leaves no manifest or a whole dataset, and the next run
 // clears away the rest.
@@ -38,7 +40,8 @@ type Format string
 
 const (
 	Parquet Format = "parquet"
-	Arrow   Format = "arrow" // Arrow IPC file format, also known as Feather 2
+	Arrow   Format = "arrow"  // Arrow IPC file format, also known as Feather 2; in a pipe its streaming format
+	NDJSON  Format = "ndjson" // a JSON object a line
 )
 
 // Codec is the compression of Parquet pages. Arrow files are not compressed:
@@ -126,8 +129,8 @@ type Options struct {
 // Validate reports every fault of o at once.
 func (o Options) Validate() error {
 	var faults []error
-	if !slices.Contains([]Format{"", Parquet, Arrow}, o.Format) {
-		faults = append(faults, fmt.Errorf("format %q is neither parquet nor arrow", o.Format))
+	if !slices.Contains([]Format{"", Parquet, Arrow, NDJSON}, o.Format) {
+		faults = append(faults, fmt.Errorf("format %q is none of parquet, arrow, ndjson", o.Format))
 	}
 	if !slices.Contains([]Codec{"", Zstd, Snappy, Uncompressed}, o.Codec) {
 		faults = append(faults, fmt.Errorf("codec %q is none of zstd, snappy, none", o.Codec))

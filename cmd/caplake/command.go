@@ -36,7 +36,8 @@ const (
 type command struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	terminal       bool                // stderr is a terminal: show progress
+	terminal       bool // stderr is a terminal: show progress
+	stdoutTerminal bool
 	color          bool                // and color errors
 	getenv         func(string) string // nil: there is no environment
 	log            *slog.Logger        // errors go here, unless it is nil
@@ -145,8 +146,10 @@ func (c *command) usage(sub string, err error) int {
 	return exitUsage
 }
 
-func (c *command) printJSON(v any) error {
-	e := json.NewEncoder(c.stdout)
+func (c *command) printJSON(v any) error { return writeJSON(c.stdout, v) }
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)

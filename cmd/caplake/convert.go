@@ -9,17 +9,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/caplake/caplake/cmd/internal/filter"
 	"github.com/caplake/caplake/cmd/internal/run"
+	"github.com/caplake/caplake/schema"
 )
 
 // options are the flags of convert.
 type options struct {
-	out, format             string
+	out, format, table      string
 	overwrite               bool
 	rowGroupRows, zstdLevel count
 	fileSize                size
@@ -72,10 +74,12 @@ func (o *options) groups() []group {
 	}
 
 	fs := add("Output")
-	fs.StringVarP(&o.out, "out", "o", "", "write the dataset to the directory `DIR`")
-	fs.StringVar(&o.format, "format", d.Format, "`FORMAT` of the files: parquet or arrow")
+	fs.StringVarP(&o.out, "out", "o", "", "write the dataset to the directory `DIR`; - writes one table to standard output")
+	fs.StringVar(&o.format, "format", d.Format, "`FORMAT` of the files: parquet, arrow, or ndjson (JSON lines)")
+	fs.StringVar(&o.table, "table", "", "with -o -: the `TABLE` that goes to standard output, as one Parquet file, Arrow stream or JSON lines")
 	note(fs, "out", notePath, "dir")
-	note(fs, "format", noteValues, "parquet", "arrow")
+	note(fs, "format", noteValues, "parquet", "arrow", "ndjson")
+	note(fs, "table", noteValues, tableNames()...)
 	fs.BoolVar(&o.overwrite, "overwrite", false, "replace a dataset that is in DIR already")
 	number(fs, &o.rowGroupRows, "row-group-rows", d.RowGroupRows, "rows of a row group (Parquet) or record batch (Arrow)")
 	bytes(fs, &o.fileSize, "file-size", d.FileSize, "a file of a table ends at this size, and a further one begins; whole row groups only")
@@ -162,7 +166,7 @@ func (o *options) groups() []group {
 
 func (o *options) config() run.Config {
 	return run.Config{
-		Out: o.out, Format: o.format, Overwrite: o.overwrite, RowGroupRows: int(o.rowGroupRows),
+		Out: o.out, Table: o.table, Format: o.format, Overwrite: o.overwrite, RowGroupRows: int(o.rowGroupRows),
 		FileSize: int64(o.fileSize), PartitionBy: o.partitionBy, ZstdLevel: int(o.zstdLevel),
 		Headers: o.headers, Fingerprints: o.fingerprints, NoChecksums: o.noChecksums, NoHash: o.noHash, NoDecap: o.noDecap,
 		Dedup: o.dedup, SPLT: int(o.splt), FirstBytes: int(o.firstBytes), Entropy: o.entropy,
@@ -214,13 +218,17 @@ func (c *command) convert(ctx context.Context, args []string) int {
 		return c.usage("convert", err)
 	}
 	cfg := o.config()
-	cfg.Inputs, cfg.Stdin = fs.Args(), c.stdin
+	cfg.Inputs, cfg.Stdin, cfg.Stdout = fs.Args(), c.stdin, c.stdout
 	wanted := cfg
 	if o.dryRun && cfg.Out == "" {
 		wanted.Out = "." // a dry run needs none
 	}
+	piped := o.out == run.Pipe && !o.dryRun
 	if err := errors.Join(o.validate(fs), wanted.Validate()); err != nil {
 		return c.usage("convert", err)
+	}
+	if piped && c.stdoutTerminal && cfg.Format != "ndjson" {
+		return c.usage("convert", fmt.Errorf("standard output is a terminal, which cannot show %s: send it to a file or a program, or take --format ndjson", cfg.Format))
 	}
 	if o.logFormat == logJSON {
 		c.log = c.logger(o.logFormat, slog.LevelInfo)
@@ -240,16 +248,25 @@ func (c *command) convert(ctx context.Context, args []string) int {
 		})
 	}
 	switch {
+	case err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) && piped:
+		c.errorf("interrupted; the output is not whole")
+		return exitInterrupted
 	case err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return c.interrupted(cfg.Out)
+	case piped && errors.Is(err, syscall.EPIPE): // who reads has enough
+		return exitOK
 	case err != nil:
 		return c.failed(err)
 	}
+	about := c.stdout
+	if piped {
+		about = c.stderr
+	}
 	switch {
 	case o.json:
-		err = c.printJSON(report)
+		err = writeJSON(about, report)
 	case !o.quiet:
-		err = writeSummary(c.stdout, report)
+		err = writeSummary(about, report)
 	}
 	if err != nil {
 		return c.failed(err)
@@ -268,6 +285,13 @@ func (c *command) convert(ctx context.Context, args []string) int {
 		return exitDamaged
 	}
 	return exitOK
+}
+
+func tableNames() (names []string) {
+	for _, t := range schema.Tables() {
+		names = append(names, t.Name)
+	}
+	return names
 }
 
 // interrupted says what an interrupted conversion left in out.

@@ -20,8 +20,11 @@ func main() {
 		stdout:   os.Stdout,
 		stderr:   os.Stderr,
 		terminal: terminal,
-		color:    terminal && os.Getenv("NO_COLOR") == "", // https://no-color.org
-		getenv:   os.Getenv,
+
+		stdoutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
+
+		color:  terminal && os.Getenv("NO_COLOR") == "", // https://no-color.org
+		getenv: os.Getenv,
 	}
 	code := c.run(ctx, os.Args[1:])
 	stop()

@@ -53,7 +53,9 @@ func writeSummary(w io.Writer, r *run.Report) error {
 	if n := len(r.Damaged); n > 0 {
 		fmt.Fprintf(&b, "\n%s damaged: what came before the damage was kept\n", plural(int64(n), "capture"))
 	}
-	fmt.Fprintf(&b, "\ndataset in %s\n", r.Out)
+	if r.Out != run.Pipe {
+		fmt.Fprintf(&b, "\ndataset in %s\n", r.Out)
+	}
 	_, err := w.Write(b.Bytes())
 	return err
 }

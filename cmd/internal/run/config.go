@@ -8,12 +8,15 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caplake/caplake/cmd/internal/filter"
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/ingest"
+	"github.com/caplake/caplake/schema"
 	"github.com/caplake/caplake/schema/tabulate"
 )
 
@@ -22,7 +25,7 @@ import (
 // up to Filter alone; the rest says where and how fast.
 type Config struct {
 	Shards       int    // fixed partitions of the flows; default 64
-	Format       string // "parquet" (default) or "arrow"
+	Format       string // "parquet" (default), "arrow" or "ndjson"
 	RowGroupRows int    // rows of a row group or record batch; default 65536
 	FileSize     int64  // bytes at which a file of a table ends, at whole row groups; default 512 MiB
 	PartitionBy  string // "date" or "hour": folders by ts; default: none
@@ -72,7 +75,9 @@ type Config struct {
 
 	Inputs    []string  // files, directories, globs, "-"
 	Stdin     io.Reader // what "-" reads
-	Out       string    // directory of the dataset
+	Out       string    // directory of the dataset; "-": Table goes to Stdout
+	Table     string    // where Out is "-"
+	Stdout    io.Writer // where Out is "-"
 	Overwrite bool      // replace a dataset that is there
 	Workers   int       // default: one per processor
 	Version   string    // of the program, for the manifest
@@ -117,6 +122,9 @@ func Default() Config {
 	}
 }
 
+// Pipe is the Out that stands for standard output.
+const Pipe = "-"
+
 // maxShards keeps a shard's tables worth their overhead.
 const maxShards = 4096
 
@@ -130,8 +138,23 @@ func (c *Config) Validate() error {
 	if c.Out == "" {
 		bad("no output directory given (-o DIR)")
 	}
-	if c.Format != "" && c.Format != "parquet" && c.Format != "arrow" {
-		bad("--format %q: must be parquet or arrow", c.Format)
+	if c.Format != "" && c.Format != "parquet" && c.Format != "arrow" && c.Format != "ndjson" {
+		bad("--format %q: must be parquet, arrow or ndjson", c.Format)
+	}
+	var names []string
+	for _, t := range schema.Tables() {
+		names = append(names, t.Name)
+	}
+	switch {
+	case c.Out == Pipe && c.Table == "":
+		bad("-o - writes one table to standard output: say with --table which (%s)", strings.Join(names, ", "))
+	case c.Out == Pipe && !slices.Contains(names, c.Table):
+		bad("--table %q: must be one of %s", c.Table, strings.Join(names, ", "))
+	case c.Out != Pipe && c.Table != "":
+		bad("--table %s is for standard output (-o -): a dataset has all tables", c.Table)
+	}
+	if c.Out == Pipe && c.PartitionBy != "" {
+		bad("--partition-by makes folders, which standard output (-o -) has not")
 	}
 	if c.Shards < 0 || c.Shards > maxShards {
 		bad("--shards %d: must be 1 to %d", c.Shards, maxShards)

@@ -30,6 +30,9 @@ type PlannedInput struct {
 // vacant returns an error if a dataset is where c would write one and is not to
 // be replaced. Asked early, it spares a look at all inputs.
 func (c *Config) vacant() error {
+	if c.Out == Pipe {
+		return nil
+	}
 	if _, err := os.Stat(filepath.Join(c.Out, "manifest.json")); err == nil && !c.Overwrite {
 		return fmt.Errorf("%s has a dataset already; --overwrite replaces it", c.Out)
 	}
@@ -61,7 +64,7 @@ const (
 func Predict(ctx context.Context, cfg Config) (*Forecast, error) {
 	out := cfg.Out
 	if out == "" {
-		cfg.Out = "-" // not written to
+		cfg.Out = "." // not written to
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -128,7 +131,7 @@ func estimate(ctx context.Context, cfg Config, inputs []ingest.Input, total int6
 			return nil, err
 		}
 	}
-	cfg.Inputs, cfg.Out, cfg.Overwrite, cfg.Logger = []string{sample}, filepath.Join(dir, "out"), false, nil
+	cfg.Inputs, cfg.Out, cfg.Table, cfg.Overwrite, cfg.Logger = []string{sample}, filepath.Join(dir, "out"), "", false, nil
 	r, err := Convert(ctx, cfg, nil)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

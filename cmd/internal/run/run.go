@@ -99,7 +99,7 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 		cfg.Logger.Debug("skipped, being no capture", "file", name)
 	}
 
-	dir, err := writers.NewDir(cfg.Out, writers.Options{
+	options := writers.Options{
 		Format:        writers.Format(cfg.Format),
 		Workers:       cfg.Workers,
 		RowGroupRows:  cfg.RowGroupRows,
@@ -110,7 +110,13 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 		Version:       cfg.Version,
 		Config:        cfg.effective(),
 		Overwrite:     cfg.Overwrite,
-	})
+	}
+	var dir *writers.Dir
+	if cfg.Out == Pipe {
+		dir, err = writers.NewPipe(cfg.Stdout, cfg.Table, options)
+	} else {
+		dir, err = writers.NewDir(cfg.Out, options)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -120,12 +126,14 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 		return nil, err
 	}
 
-	if err := dir.Attach(views.File, func(m writers.Manifest) []byte {
-		return views.SQL(string(m.FileFormat), func(table string) bool {
-			return slices.ContainsFunc(m.Tables, func(t writers.TableInfo) bool { return t.Name == table && len(t.Files) > 0 })
-		})
-	}); err != nil {
-		return nil, err
+	if cfg.Format != string(writers.NDJSON) { // whose columns a reader has to guess
+		if err := dir.Attach(views.File, func(m writers.Manifest) []byte {
+			return views.SQL(string(m.FileFormat), func(table string) bool {
+				return slices.ContainsFunc(m.Tables, func(t writers.TableInfo) bool { return t.Name == table && len(t.Files) > 0 })
+			})
+		}); err != nil {
+			return nil, err
+		}
 	}
 
 	report := &Report{Out: cfg.Out, Skipped: plan.Skipped}
