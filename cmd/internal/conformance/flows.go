@@ -83,7 +83,7 @@ type flowSide struct {
 type flowShape struct {
 	first, last   int64
 	vlan          string
-	tunneled      bool
+	tunneled      string // "true", "false" or Unknown
 	syn, fin, rst string
 }
 
@@ -101,7 +101,7 @@ func flowRecord(proto string, a, b endpoint, s [2]flowSide, f flowShape, label s
 	n := func(v int64) string { return strconv.FormatInt(v, 10) }
 	r := Record{
 		Group: proto + " " + a.String() + " " + b.String(),
-		Main:  []string{n(s[0].packets), n(s[0].bytes), n(s[0].payload), n(s[1].packets), n(s[1].bytes), n(s[1].payload), f.vlan, strconv.FormatBool(f.tunneled)},
+		Main:  []string{n(s[0].packets), n(s[0].bytes), n(s[0].payload), n(s[1].packets), n(s[1].bytes), n(s[1].payload), f.vlan, f.tunneled},
 		More:  []string{s[0].wire, s[1].wire, n(f.first), n(f.last), s[0].flags, s[1].flags, f.syn, f.fin, f.rst},
 		Time:  f.first,
 		frag:  [2]bool{s[0].frag, s[1].frag},
@@ -152,6 +152,11 @@ func truthFlows(rows []map[string]string) (rs []Record, carriers map[string]bool
 		if r["proto"] != "tcp" && r["proto"] != "udp" || r["a_ip"] == "" || r["b_ip"] == "" {
 			continue // not over IP
 		}
+		// Depth counts carriers that are TCP or UDP: at 0 there may be another.
+		tunneled := Unknown
+		if r["depth"] != "0" {
+			tunneled = "true"
+		}
 		tcp := func(c string) string {
 			if r["proto"] != "tcp" {
 				return Unknown
@@ -161,7 +166,7 @@ func truthFlows(rows []map[string]string) (rs []Record, carriers map[string]bool
 		rec := flowRecord(r["proto"], endpoint{r["a_ip"], r["a_port"]}, endpoint{r["b_ip"], r["b_port"]}, [2]flowSide{
 			{num(r, "a2b_pkts"), num(r, "a2b_ip_bytes"), num(r, "a2b_payload"), r["a2b_frame_bytes"], tcpFlags(r["proto"], r["a2b_flags"]), false},
 			{num(r, "b2a_pkts"), num(r, "b2a_ip_bytes"), num(r, "b2a_payload"), r["b2a_frame_bytes"], tcpFlags(r["proto"], r["b2a_flags"]), false},
-		}, flowShape{nanoseconds(r["first"]), nanoseconds(r["last"]), vlanOf(r["vlan"]), r["depth"] != "0", tcp("syn"), tcp("fin"), tcp("rst")}, "stream "+r["stream"])
+		}, flowShape{nanoseconds(r["first"]), nanoseconds(r["last"]), vlanOf(r["vlan"]), tunneled, tcp("syn"), tcp("fin"), tcp("rst")}, "stream "+r["stream"])
 		rec.Raw = r
 		if carries(r) {
 			carriers[rec.Group] = true
@@ -226,7 +231,7 @@ func ourFlows(t *Table, without map[string]bool) ([]Record, error) {
 		}
 		f := flowShape{
 			t.Int(i, "ts"), t.Int(i, "end_ts"), strings.TrimSpace(t.Get(i, "vlan_id") + " " + t.Get(i, "inner_vlan_id")),
-			t.Get(i, "tunnel") != "", both("syn_packets"), both("fin_packets"), both("rst_packets"),
+			strconv.FormatBool(t.Get(i, "tunnel") != ""), both("syn_packets"), both("fin_packets"), both("rst_packets"),
 		}
 		r := flowRecord(proto, endpoint{t.Get(i, "src_ip"), t.Get(i, "src_port")}, endpoint{t.Get(i, "dst_ip"), t.Get(i, "dst_port")}, s, f,
 			"row "+strconv.Itoa(i+1))

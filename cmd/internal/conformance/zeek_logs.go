@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,15 +16,19 @@ var zeekHTTPKind = Kind{
 
 // sameHTTPColumn allows for what Zeek does to values: it decodes %XX of a
 // target, takes the port from a host, and counts a body that is not there as 0.
-func sameHTTPColumn(column, t, o string, _, _ *Record) bool {
+func sameHTTPColumn(column, t, o string, _, or *Record) bool {
 	switch column {
 	case "uri":
 		return percentDecoded(o) == percentDecoded(t)
+	case "status_code":
+		return t == "0" && o == "" // a response without a status line, of HTTP/0.9
+	case "status_msg":
+		return t == "<empty>" && o == ""
 	case "host":
 		host, _, _ := strings.Cut(o, ":")
 		return host == t
 	case "request_body_len", "response_body_len":
-		return t == "0" && o == ""
+		return t == "0" && o == "" || or.Raw["encoded"] != "" // what it decoded, not what was sent
 	}
 	return canonicalText(t) == canonicalText(o)
 }
@@ -58,20 +64,16 @@ func zeekHTTP(l *zeekLog, t *Table) recordSet {
 	}
 	for i := range t.Len() {
 		group, orig := l.ourGroup(t, i)
-		version := t.Get(i, "version")
-		if version == "" {
-			version = t.Get(i, "response_version")
-		}
 		info := list(t.Get(i, "informational"))
 		last := ""
 		if len(info) > 0 {
 			last = info[len(info)-1]
 		}
 		set.ours = append(set.ours, Record{
-			Group: group, Label: ourLabel(t, i, "http"), Row: i, Time: t.Int(i, "ts"),
+			Group: group, Label: ourLabel(t, i, "http"), Row: i, Time: t.Int(i, "ts"), Raw: map[string]string{"encoded": t.Get(i, "content_encoding")},
 			Main: []string{t.Get(i, "method"), t.Get(i, "host"), t.Get(i, "target"), t.Get(i, "status"), t.Get(i, "trans_depth"), t.Get(i, "user_agent"),
 				t.Get(i, "request_body_bytes"), t.Get(i, "response_body_bytes")},
-			More: []string{orig, t.Get(i, "referer"), version, t.Get(i, "origin"), t.Get(i, "reason"), last, t.Get(i, "username")},
+			More: []string{orig, t.Get(i, "referer"), unless(t.Get(i, "response_version"), Unknown), t.Get(i, "origin"), t.Get(i, "reason"), last, t.Get(i, "username")},
 		})
 	}
 	return set
@@ -81,10 +83,10 @@ var zeekSSLKind = Kind{
 	Name: "ssl",
 	Main: []string{"version", "cipher", "server_name", "resumed", "established", "cert_chain_fps", "client_cert_chain_fps"},
 	More: []string{"originator", "curve", "next_protocol", "last_alert", "subject", "issuer", "sni_matches_cert"},
-	Same: func(column, t, o string, _, _ *Record) bool {
+	Same: func(column, t, o string, _, or *Record) bool {
 		switch column {
-		case "established", "resumed":
-			return t == "false" && o == ""
+		case "established", "resumed": // of QUIC Zeek sees the hellos alone
+			return t == "false" && (o == "" || or.Raw["transport"] == "quic")
 		case "last_alert":
 			return strings.Contains(" "+o+" ", " "+t+" ") || t == "" && o == " "
 		}
@@ -94,6 +96,11 @@ var zeekSSLKind = Kind{
 
 // zeekVersion is our name of a version.
 func zeekVersion(s string) string {
+	if n, ok := strings.CutPrefix(s, "unknown-"); ok {
+		if v, err := strconv.ParseUint(n, 10, 16); err == nil {
+			return fmt.Sprintf("0x%04x", v)
+		}
+	}
 	for _, p := range []string{"TLSv", "DTLSv"} {
 		if v, ok := strings.CutPrefix(s, p); ok && len(v) >= 2 && v[1] != '.' {
 			return p + v[:1] + "." + v[1:]
@@ -125,7 +132,7 @@ func zeekSSL(l *zeekLog, t *Table) recordSet {
 		group, orig := l.ourGroup(t, i)
 		fps := func(c string) string { return strings.ReplaceAll(t.Get(i, c), "\x1f", " ") }
 		set.ours = append(set.ours, Record{
-			Group: group, Label: ourLabel(t, i, "tls"), Row: i, Time: t.Int(i, "ts"),
+			Group: group, Label: ourLabel(t, i, "tls"), Row: i, Time: t.Int(i, "ts"), Raw: map[string]string{"transport": t.Get(i, "transport")},
 			Main: []string{t.Get(i, "version"), t.Get(i, "cipher"), t.Get(i, "sni"), t.Get(i, "resumed"), t.Get(i, "established"), fps("cert_fingerprints"),
 				fps("client_cert_fingerprints")},
 			More: []string{orig, t.Get(i, "selected_group"), t.Get(i, "alpn"), t.Get(i, "client_alert") + " " + t.Get(i, "server_alert"), dnText(t.Get(i, "subject")),
@@ -139,6 +146,7 @@ var zeekQUICKind = Kind{
 	Name: "quic",
 	Main: []string{"version", "client_initial_dcid", "client_scid", "server_scid", "server_name", "client_protocol"},
 	More: []string{"originator"},
+	Same: func(column, t, o string, _, _ *Record) bool { return column == "version" && t == "quicv"+o },
 }
 
 func zeekQUIC(l *zeekLog, t *Table) recordSet {
@@ -171,10 +179,37 @@ var zeekX509Kind = Kind{
 	Name: "x509",
 	Main: []string{"version", "serial", "subject", "issuer", "not_valid_before", "not_valid_after", "key_type", "key_length", "san_dns", "san_uri", "san_email", "san_ip"},
 	More: []string{"sig_alg", "curve", "ca", "path_len"},
+	Same: func(column, t, o string, _, _ *Record) bool {
+		switch column {
+		case "key_type":
+			return t == "ecdsa" && o == "ec"
+		case "curve": // two names of one curve (RFC 5480 section 2.1.1.1, X9.62)
+			return t == "prime256v1" && o == "secp256r1" || t == "prime192v1" && o == "secp192r1"
+		case "ca":
+			return t == "" && o == "false" // no basic constraints: no CA (RFC 5280 section 4.2.1.9)
+		}
+		return false
+	},
 }
 
-// dnText is a name without what two writers of RFC 4514 may do apart.
-func dnText(s string) string { return s }
+// dnText is a name with its attribute types in upper case: they have none of
+// their own (RFC 4514 section 3).
+func dnText(s string) string {
+	b := []byte(s)
+	for i, key := 0, true; i < len(b); i++ {
+		switch {
+		case b[i] == '\\':
+			i++
+		case b[i] == ',' || b[i] == '+':
+			key = true
+		case b[i] == '=':
+			key = false
+		case key && b[i] >= 'a' && b[i] <= 'z':
+			b[i] -= 'a' - 'A'
+		}
+	}
+	return string(b)
+}
 
 func zeekX509(l *zeekLog, t *Table) recordSet {
 	set := recordSet{kind: &zeekX509Kind}
@@ -218,12 +253,14 @@ var zeekDNSKind = Kind{
 	Name: "dns",
 	Main: []string{"trans_id", "query", "qtype", "rcode", "aa", "tc", "rd", "ra", "answers", "ttls"},
 	More: []string{"originator", "proto", "qclass", "opcode", "rtt_us"},
-	Same: func(column, t, o string, _, _ *Record) bool {
+	Same: func(column, t, o string, _, or *Record) bool {
 		switch column {
-		case "rtt_us":
-			return closeTo(t, o, 2)
+		case "rtt_us": // Zeek takes time and flags from what is answered: of no answer none
+			return closeTo(t, o, 2) || t == "" && or.Raw["answers"] == ""
 		case "aa", "tc", "rd", "ra":
-			return t == "false" && o == ""
+			return t == "false" && (o == "" || or.Raw["answers"] == "")
+		case "query": // of a response that repeats no question, the first answer's name
+			return o == "" && t == or.Raw["name"]
 		}
 		return false
 	},
@@ -232,6 +269,9 @@ var zeekDNSKind = Kind{
 func zeekDNS(l *zeekLog, t *Table) recordSet {
 	set := recordSet{kind: &zeekDNSKind}
 	for _, r := range l.rows {
+		if r["id.resp_p"] == "137" || r["id.orig_p"] == "137" {
+			continue // NetBIOS names, which are no domain names, have no row of ours
+		}
 		group, orig := r.group()
 		ttls := r.get("TTLs")
 		if ttls != Unknown {
@@ -254,12 +294,24 @@ func zeekDNS(l *zeekLog, t *Table) recordSet {
 	}
 	for i := range t.Len() {
 		group, orig := l.ourGroup(t, i)
-		set.ours = append(set.ours, Record{
+		name, _, _ := strings.Cut(t.Get(i, "answers.name"), "\x1f")
+		rec := Record{
 			Group: group, Label: ourLabel(t, i, "dns"), Row: i, Time: t.Int(i, "ts"),
+			Raw: map[string]string{"answers": t.Get(i, "answers.name"), "name": ourDNSName(name)},
 			Main: []string{t.Get(i, "id"), ourDNSName(t.Get(i, "qname")), dnsTypeNumber(t.Get(i, "qtype")), rcodeOrNone(t.Get(i, "rcode")), t.Get(i, "aa"), t.Get(i, "tc"),
 				t.Get(i, "rd"), t.Get(i, "ra"), zeekAnswers(t, i), strings.Join(list(t.Get(i, "answers.ttl")), " ")},
 			More: []string{orig, t.Get(i, "transport"), classNumber(t.Get(i, "qclass")), Unknown, nanosToMicros(t.Get(i, "rtt_ns"))},
-		})
+		}
+		set.ours = append(set.ours, rec)
+		// A query that is sent again is another row of Zeek's, without an answer.
+		rec.Raw = nil
+		rec.Main = slices.Clone(rec.Main)
+		rec.Main[3], rec.Main[8], rec.Main[9] = "", "", ""
+		rec.More = slices.Clone(rec.More)
+		rec.More[4] = ""
+		for range t.Int(i, "query_retransmits") {
+			set.ours = append(set.ours, rec)
+		}
 	}
 	return set
 }
@@ -309,10 +361,29 @@ func zeekAnswers(t *Table, i int) string {
 			_, d, _ = strings.Cut(d, " ")
 			d = ourDNSName(d)
 		case "TXT", "SPF":
-			d = types[k]
+			var parts []string
 			for _, part := range presentationStrings(data[k]) {
-				d += " " + strconv.Itoa(len(part)) + " " + part
+				parts = append(parts, types[k]+" "+strconv.Itoa(len(part))+" "+part)
 			}
+			d = strings.Join(parts, " ")
+		case "SRV":
+			d = ourDNSName(d[strings.LastIndexByte(d, ' ')+1:])
+		case "RRSIG":
+			if f := strings.Fields(d); len(f) > 7 {
+				d = "RRSIG " + dnsTypeNumber(f[0]) + " " + ourDNSName(f[7])
+			}
+		case "DNSKEY":
+			if f := strings.Fields(d); len(f) > 2 {
+				d = "DNSKEY " + f[2]
+			}
+		case "DS":
+			if f := strings.Fields(d); len(f) > 2 {
+				d = "DS " + f[1] + " " + f[2]
+			}
+		case "SSHFP":
+			d = "SSHFP: " + d[strings.LastIndexByte(d, ' ')+1:]
+		case "NSEC3PARAM":
+			d = "NSEC3PARAM"
 		}
 		s = append(s, d)
 	}
