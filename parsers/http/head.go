@@ -118,6 +118,9 @@ func parseStatusLine(line []byte) (r statusLine, ok bool) {
 		r.malformed |= BadStatusLine
 		r.reason = rest
 	}
+	if bytes.IndexByte(line, '\r') >= 0 {
+		r.malformed |= BareCR
+	}
 	return r, true
 }
 
@@ -133,6 +136,9 @@ func (s *stream) field(line []byte, p *Parser) {
 		sl.x.Malformed |= ObsFold
 		p.scratch = unfold(p.scratch[:0], line)
 		line = p.scratch
+	}
+	if bytes.IndexByte(line, '\r') >= 0 {
+		sl.x.Malformed |= BareCR
 	}
 	c := bytes.IndexByte(line, ':')
 	if c <= 0 {

@@ -190,13 +190,14 @@ const (
 	ShortBody                                      // another message began before the claimed length
 	StrayBytes                                     // bytes before the message that belong to none
 	HeaderTooLarge                                 // the head exceeds Config.MaxHeaderBytes: fields are cut or left out
+	BareCR                                         // a CR within a line of the head (section 2.2)
 )
 
 var malformedNames = [...]string{
 	"bad_request_line", "bad_status_line", "bad_version", "bad_header_line", "space_before_colon", "obs_fold",
 	"missing_host", "repeated_host", "bad_content_length", "repeated_content_length", "conflicting_content_length",
 	"content_length_and_transfer_encoding", "bad_transfer_encoding", "bad_chunk_size", "bad_chunk_end", "short_body",
-	"stray_bytes", "header_too_large",
+	"stray_bytes", "header_too_large", "bare_cr",
 }
 
 // String returns the names of the broken rules, joined by commas; "" where

@@ -262,6 +262,10 @@ rest "" ""
 		`1 truncated after_gap [1-4] | GET /a 1-- v1.1 head=26 host=h | 200 OK 4-4 v1.1 head=38 cl=2 body=2
 2 complete after_gap [5-6] | GET /b 5-5 v1.1 head=28 host=h | 200 OK 6-6 v1.1 head=38 cl=2 body=2
 `},
+	{"CR within lines", Config{}, []step{c(get), s("HTTP/1.1 200 OK\r\nA: b\rContent-Length: 9\r\nContent-Length: 0\r\n\r\n"), c(getB), s("HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 0\r\n\r\n")},
+		`1 complete !bare_cr [1-2] | GET /a 1-1 v1.1 head=28 host=h | 200 OK 2-2 v1.1 head=62 cl=0
+2 complete !obs_fold [3-4] | GET /b 3-3 v1.1 head=28 host=h | 200 OK 4-4 v1.1 head=48 cl=0
+`},
 	{"gap in the first line", Config{}, []step{c("GET /images/a.gif HTT"), gap(cl, 466), s(ok2), c("GET /b HTTP/1.1"), gap(cl, 20), s(ok2)},
 		`1 truncated after_gap [1-3] | GET /images/a.gif 1-- v head=21 | 200 OK 3-3 v1.1 head=38 cl=2 body=2
 2 truncated after_gap [4-6] | GET /b 4-- v1.1 head=15 | 200 OK 6-6 v1.1 head=38 cl=2 body=2
@@ -345,7 +349,7 @@ rest "" ""
 		c(get + get + get), s("HTTP/1.01 200 ok\r\nContent-Length: 0\r\n\r\n" + "HTTP/1.1 \t201 ok\r\nContent-Length: 0\r\n\r\n" + "HTTP/1.1\r 202 ok\r\nContent-Length: 0\r\n\r\n"),
 	}, `1 complete !bad_version [1-2] | GET /a 1-1 v1.1 head=28 host=h | 200 ok 2-2 v head=39 cl=0
 2 complete [1-2] | GET /a 1-1 v1.1 head=28 host=h | 201 ok 2-2 v1.1 head=39 cl=0
-3 complete [1-2] | GET /a 1-1 v1.1 head=28 host=h | 202 ok 2-2 v1.1 head=39 cl=0
+3 complete !bare_cr [1-2] | GET /a 1-1 v1.1 head=28 host=h | 202 ok 2-2 v1.1 head=39 cl=0
 `},
 	{"identity behind chunked", Config{}, []step{c("POST / HTTP/1.0\r\nTransfer-Encoding: chunked, identity\r\n\r\n" + get)},
 		`1 no_response !bad_transfer_encoding [1-1] | POST / 1-1 v1.0 head=57 te=chunked, identity

@@ -2,6 +2,8 @@ package conformance
 
 import (
 	_ "embed"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -22,10 +24,8 @@ type class struct {
 // table, or nothing.
 func accept(table string, e *Evidence) string {
 	for _, c := range classes() {
-		for _, t := range c.tables {
-			if t == table && c.explains(e) {
-				return c.name
-			}
+		if slices.Contains(c.tables, table) && c.explains(e) {
+			return c.name
 		}
 	}
 	return ""
@@ -33,7 +33,35 @@ func accept(table string, e *Evidence) string {
 
 // classes returns every class of accepted differences.
 func classes() []class {
-	return []class{}
+	return []class{
+		{"a stream begun anew", []string{"flows"}, begunAnew},
+		{"a retransmission in a stream begun anew", []string{"tls"}, retransmittedAnew},
+		{"UDP longer than its datagram", []string{"flows"}, longUDP},
+		{"a jumbogram", []string{"flows"}, jumbogram},
+		{"a TCP header that cannot be", []string{"flows"}, impossibleTCP},
+		{"fragments never put together", []string{"flows"}, unassembled},
+		{"a carrier of what tshark does not list", []string{"flows"}, carrierAlone},
+		{"calls joined to one conversation", []string{"flows"}, joinedCalls},
+		{"times that go back", []string{"flows"}, backInTime},
+		{"seconds beyond 31 bits", []string{"flows"}, lateSeconds},
+		{"the host of a CONNECT", []string{"http", "zeek http"}, connectHost},
+		{"several spaces in a request line", []string{"http"}, spacedLine},
+		{"a status that is no three digits", []string{"http"}, oddStatus},
+		{"no version of HTTP", []string{"http"}, noVersion},
+		{"a body taken for a request", []string{"http"}, bodyAsRequest},
+		{"text that ends at NUL", []string{"http"}, endsAtNUL},
+		{"field lines that break the grammar", []string{"http"}, brokenFields},
+		{"a version that was not there", []string{"http"}, cutVersion},
+		{"TLS in OpenVPN", []string{"tls"}, inOpenVPN},
+		{"a server hello of an early draft", []string{"tls"}, earlyDraft},
+		{"nothing of a message reads", []string{"dns"}, unreadable},
+		{"wrong checksums", []string{"zeek conn"}, wrongChecksums},
+		{"a session that times out", []string{"zeek conn"}, begunAnew},
+		{"who began without a handshake", []string{"zeek conn"}, whoBegan},
+		{"what is sent again", []string{"zeek conn"}, sentAgain},
+		{"a QUIC retry", []string{"zeek quic"}, quicRetry},
+		{"more than is kept of a message", []string{"zeek ssl"}, oversize},
+	}
 }
 
 // acceptedSections returns the headings of accepted.md with their text.
@@ -44,4 +72,356 @@ func acceptedSections() map[string]string {
 		m[name] = strings.TrimSpace(text)
 	}
 	return m
+}
+
+// main returns a main column of a record by name.
+func (e *Evidence) main(r *Record, name string) string {
+	if i := slices.Index(e.Kind.Main, name); i >= 0 && r != nil {
+		return r.Main[i]
+	}
+	return ""
+}
+
+func (e *Evidence) number(r *Record, name string) int64 {
+	n, _ := strconv.ParseInt(e.main(r, name), 10, 64)
+	return n
+}
+
+// ours returns a column of our row, whether or not it is compared.
+func (e *Evidence) ours(table, column string) string {
+	if e.Ours == nil || e.View == nil {
+		return ""
+	}
+	t, _ := e.View.Table(table)
+	if e.Ours.Row >= t.Len() {
+		return ""
+	}
+	return t.Get(e.Ours.Row, column)
+}
+
+// ledger returns the sum of a column of the table captures.
+func (e *Evidence) ledger(column string) int64 {
+	if e.View == nil {
+		return 0
+	}
+	t, _ := e.View.Table("captures")
+	var n int64
+	for i := range t.Len() {
+		n += t.Int(i, column)
+	}
+	return n
+}
+
+// begunAnew: the same packets and bytes in the same flow, cut into another
+// number of rows.
+func begunAnew(e *Evidence) bool {
+	if len(e.Group.Truth) == len(e.Group.Ours) || len(e.Group.Truth) == 0 || len(e.Group.Ours) == 0 {
+		return false
+	}
+	pairs := [][2][]string{{{"fwd_packets"}, {"rev_packets"}}, {{"fwd_bytes"}, {"rev_bytes"}}, {{"fwd_payload"}, {"rev_payload"}}}
+	if slices.Contains(e.Kind.Main, "orig_pkts") {
+		// Zeek may have turned one of them around.
+		pairs = [][2][]string{{{"orig_pkts", "resp_pkts"}, nil}, {{"orig_ip_bytes", "resp_ip_bytes"}, nil}}
+	}
+	for _, p := range pairs {
+		for _, columns := range p {
+			var sum [2]int64
+			for i, rs := range [][]*Record{e.Group.Truth, e.Group.Ours} {
+				for _, r := range rs {
+					for _, c := range columns {
+						if e.main(r, c) == Unknown {
+							return false
+						}
+						sum[i] += e.number(r, c)
+					}
+				}
+			}
+			if sum[0] != sum[1] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// retransmittedAnew: the hello is another row's, of another stream of the same
+// endpoints: the client sent it again.
+func retransmittedAnew(e *Evidence) bool {
+	if e.Ours != nil {
+		return false
+	}
+	for _, r := range e.Group.Truth {
+		if r != e.Truth && r.Raw["stream"] != e.Truth.Raw["stream"] && slices.Equal(r.Main, e.Truth.Main) {
+			return true
+		}
+	}
+	return false
+}
+
+// longUDP: the payload by the UDP header's length cannot be in the IP packets,
+// or not in their frames.
+func longUDP(e *Evidence) bool {
+	side, ok := strings.CutSuffix(e.Column, "_payload")
+	if !ok || e.Truth == nil || e.Ours == nil || !strings.HasPrefix(e.Truth.Group, "udp ") {
+		return false
+	}
+	header := int64(28)
+	if strings.Contains(e.Truth.Group, "[") {
+		header = 48
+	}
+	truth, packets, ip := e.number(e.Truth, e.Column), e.number(e.Truth, side+"_packets"), e.number(e.Truth, side+"_bytes")
+	wire := ip
+	if i := slices.Index(e.Kind.More, side+"_wire_bytes"); i >= 0 {
+		if n, err := strconv.ParseInt(e.Truth.More[i], 10, 64); err == nil && n > ip {
+			wire = n - 14*packets // the least of a frame around a packet that is longer than it
+		}
+	}
+	return e.number(e.Ours, e.Column) < truth && truth+header*packets > min(ip, wire)
+}
+
+// jumbogram: tshark takes the length field, which is 0, for the payload's length.
+func jumbogram(e *Evidence) bool {
+	side, ok := strings.CutSuffix(e.Column, "_bytes")
+	return ok && e.Truth != nil && e.Ours != nil && strings.Contains(e.Truth.Group, "[") &&
+		e.number(e.Ours, side+"_payload") > 65535 && e.number(e.Truth, side+"_payload") == e.number(e.Ours, side+"_payload") &&
+		e.number(e.Truth, side+"_bytes") == 40*e.number(e.Truth, side+"_packets")
+}
+
+// impossibleTCP: what we have less is packets that the ledger has as malformed.
+func impossibleTCP(e *Evidence) bool {
+	if e.Truth == nil || !strings.HasPrefix(e.Truth.Group, "tcp ") {
+		return false
+	}
+	less := int64(0)
+	for _, c := range []string{"fwd_packets", "rev_packets"} {
+		for _, r := range e.Group.Truth {
+			less += e.number(r, c)
+		}
+		for _, r := range e.Group.Ours {
+			less -= e.number(r, c)
+		}
+	}
+	return less > 0 && less <= e.ledger("malformed_transport_packets")
+}
+
+// unassembled: a datagram that the ledger has as incomplete.
+func unassembled(e *Evidence) bool {
+	return e.Ours == nil && len(e.Group.Ours) == 0 && e.number(e.Truth, "fwd_packets")+e.number(e.Truth, "rev_packets") <= e.ledger("fragments_incomplete")
+}
+
+// carrierAlone: what our flows between the same endpoints are carried by.
+func carrierAlone(e *Evidence) bool {
+	if e.Ours != nil || e.Truth.Raw["proto"] != "udp" || !tunnelPorts[e.Truth.Raw["a_port"]] && !tunnelPorts[e.Truth.Raw["b_port"]] || e.View == nil {
+		return false
+	}
+	t, _ := e.View.Table("flows")
+	pair := pairOf(e.Truth.Raw["a_ip"], "", e.Truth.Raw["b_ip"], "")
+	for i := range t.Len() {
+		if o := t.Get(i, "outer_src_ip"); o != "" && pairOf(o, "", t.Get(i, "outer_dst_ip"), "") == pair {
+			return true
+		}
+	}
+	return false
+}
+
+// joinedCalls: the truth's row is the sum of several of our flows to one port.
+func joinedCalls(e *Evidence) bool {
+	if e.Truth == nil || e.Ours == nil || e.Truth.Raw["proto"] != "udp" || e.View == nil {
+		return false
+	}
+	if e.number(e.Truth, "fwd_packets") == e.number(e.Ours, "fwd_packets") && e.number(e.Truth, "rev_packets") == e.number(e.Ours, "rev_packets") {
+		return false
+	}
+	t, _ := e.View.Table("flows")
+	var packets, bytes int64
+	r := e.Truth.Raw
+	for i := range t.Len() {
+		src, dst := endpoint{t.Get(i, "src_ip"), t.Get(i, "src_port")}, endpoint{t.Get(i, "dst_ip"), t.Get(i, "dst_port")}
+		a, b := endpoint{canonicalIP(r["a_ip"]), r["a_port"]}, endpoint{canonicalIP(r["b_ip"]), r["b_port"]}
+		if t.Get(i, "proto") == "udp" && pairOf(src.ip, "", dst.ip, "") == pairOf(a.ip, "", b.ip, "") && (src == a || src == b || dst == a || dst == b) {
+			packets += t.Int(i, "src_packets") + t.Int(i, "dst_packets")
+			bytes += t.Int(i, "src_bytes") + t.Int(i, "dst_bytes")
+		}
+	}
+	return packets == e.number(e.Truth, "fwd_packets")+e.number(e.Truth, "rev_packets") &&
+		bytes == e.number(e.Truth, "fwd_bytes")+e.number(e.Truth, "rev_bytes")
+}
+
+// backInTime: we go by the times, tshark by the order of the packets.
+func backInTime(e *Evidence) bool {
+	if e.Column != "first" && e.Column != "last" || e.ledger("out_of_order_packets") == 0 {
+		return false // in the capture's order and in that of the times the first and the last are the same
+	}
+	t, _ := strconv.ParseInt(e.TruthText, 10, 64)
+	o, _ := strconv.ParseInt(e.OursText, 10, 64)
+	return e.Column == "first" && o < t || e.Column == "last" && o > t
+}
+
+func lateSeconds(e *Evidence) bool {
+	switch e.Column {
+	case "first", "last":
+		o, _ := strconv.ParseInt(e.OursText, 10, 64)
+		return strings.HasPrefix(e.TruthText, "-") || o > 1e9<<31
+	case "fwd_wire_bytes", "rev_wire_bytes":
+		return e.TruthText == "2147483647"
+	}
+	return false
+}
+
+func connectHost(e *Evidence) bool {
+	return e.Column == "host" && e.TruthText == "" && e.main(e.Ours, "method") == "CONNECT" && e.OursText == e.ours("http", "target")
+}
+
+func spacedLine(e *Evidence) bool {
+	if e.Column != "target" && e.Column != "version" || !strings.Contains(e.ours("http", "malformed"), "bad_request_line") {
+		return false
+	}
+	words := strings.Fields(e.Truth.Raw["uri"] + " " + e.Truth.Raw["version"])
+	return len(words) > 0 && words[0] == e.main(e.Ours, "target")
+}
+
+func oddStatus(e *Evidence) bool {
+	return e.Truth != nil && e.Kind == &httpResponseKind && (e.Ours == nil || e.Column == "status") && len(e.main(e.Truth, "status")) != 3
+}
+
+func noVersion(e *Evidence) bool {
+	if e.Truth == nil || e.Kind != &httpResponseKind || e.Ours != nil && e.Column != "response_version" {
+		return false
+	}
+	v := httpVersion(e.Truth.Raw["version"])
+	return len(v) != 3 || v[1] != '.' || v[0] < '0' || v[0] > '9' || v[2] < '0' || v[2] > '9'
+}
+
+// bodyAsRequest: who sends it is the server of our exchanges on the same connection.
+func bodyAsRequest(e *Evidence) bool {
+	if e.Ours != nil || e.Kind != &httpRequestKind || e.View == nil {
+		return false
+	}
+	t, _ := e.View.Table("http")
+	for i := range t.Len() {
+		server := "dst"
+		if t.Get(i, "client_side") == "dst" {
+			server = "src"
+		}
+		if ourPair(t, i) == truthPair(e.Truth.Raw) && t.Get(i, server+"_port") == e.Truth.Raw["sport"] &&
+			canonicalIP(t.Get(i, server+"_ip")) == canonicalIP(e.Truth.Raw["src"]) && t.Get(i, "response_ts") != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func endsAtNUL(e *Evidence) bool {
+	if e.Truth == nil || e.Ours == nil {
+		return false
+	}
+	if head, _, ok := strings.Cut(e.OursText, `\x00`); ok && head == e.TruthText {
+		return true
+	}
+	head, _, ok := strings.Cut(e.main(e.Ours, "target"), `\x00`) // of which the version's beginning is what follows
+	return e.Column == "version" && ok && head == e.main(e.Truth, "target")
+}
+
+// brokenFields: our row says which rule the head breaks.
+func brokenFields(e *Evidence) bool {
+	switch e.Column {
+	case "content_encoding", "reason", "request_content_type", "response_content_type", "request_content_length", "response_content_length", "transfer_encoding",
+		"user_agent", "referer":
+	default:
+		return false
+	}
+	broken := e.ours("http", "malformed")
+	for _, rule := range []string{"bare_cr", "space_before_colon", "obs_fold", "bad_header_line", "repeated_content_length", "bad_content_length",
+		"conflicting_content_length", "bad_transfer_encoding"} {
+		if strings.Contains(broken, rule) {
+			return true
+		}
+	}
+	return false
+}
+
+// cutVersion: the first line is cut by the capture's length, or has no version.
+func cutVersion(e *Evidence) bool {
+	switch e.Column {
+	case "version":
+		return e.OursText == "" && e.ours("http", "after_gap") == "true" && !strings.Contains(e.TruthText, ".") || e.OursText == "0.9" && e.TruthText == ""
+	case "response_version":
+		return e.OursText == "" && strings.Contains(e.ours("http", "malformed"), "bad_version")
+	}
+	return false
+}
+
+func inOpenVPN(e *Evidence) bool {
+	if e.Ours != nil || e.View == nil {
+		return false
+	}
+	t, _ := e.View.Table("flows")
+	for i := range t.Len() {
+		if t.Get(i, "app_proto") == "openvpn" && ourPair(t, i) == truthPair(e.Truth.Raw) {
+			return true
+		}
+	}
+	return false
+}
+
+func earlyDraft(e *Evidence) bool {
+	if e.Kind != &serverHelloKind || e.Truth == nil || e.Ours == nil || e.main(e.Ours, "version") != "772" && !strings.HasPrefix(e.ours("tls", "version"), "TLSv1.3") {
+		return false
+	}
+	n, _ := strconv.Atoi(e.Truth.Raw["session_id_len"])
+	return n > 32 // more than a session id may be: there was none
+}
+
+func unreadable(e *Evidence) bool {
+	return e.Ours == nil && e.Truth.Raw["malformed"] == "1" && strings.HasPrefix(e.Truth.Raw["qname"], "<") && e.Truth.Raw["qname"] != "<Root>"
+}
+
+// wrongChecksums: Zeek leaves the packets out, and says so in history.
+func wrongChecksums(e *Evidence) bool {
+	for _, r := range e.Group.Truth {
+		if strings.ContainsAny(e.main(r, "history"), "Cc") && len(e.Group.Ours) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// whoBegan: neither has seen a SYN; Zeek turns a flow around whose first packet
+// comes from a server's port.
+func whoBegan(e *Evidence) bool {
+	if e.Truth == nil || e.Ours == nil || e.ours("flows", "direction_basis") != "first_packet" {
+		return false
+	}
+	t, o := e.main(e.Truth, "originator"), e.main(e.Ours, "originator")
+	return t != Unknown && t != o && strings.HasPrefix(e.main(e.Truth, "history"), "^")
+}
+
+// sentAgain: the histories are the same but for t.
+func sentAgain(e *Evidence) bool {
+	if e.Column != "history" {
+		return false
+	}
+	without := strings.NewReplacer("t", "", "T", "")
+	return without.Replace(e.TruthText) == without.Replace(e.OursText)
+}
+
+func quicRetry(e *Evidence) bool {
+	for _, r := range e.Group.Ours {
+		if e.View == nil {
+			return false
+		}
+		t, _ := e.View.Table("tls")
+		if t.Get(r.Row, "quic_retry") == "true" && len(e.Group.Truth) > len(e.Group.Ours) {
+			return true
+		}
+	}
+	return false
+}
+
+func oversize(e *Evidence) bool {
+	switch e.Column {
+	case "cert_chain_fps", "subject", "issuer", "sni_matches_cert":
+		return e.ours("tls", "oversize") == "true" && e.OursText == ""
+	}
+	return false
 }

@@ -2,7 +2,9 @@ package conformance
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // more returns the values of secondary columns; what the table does not have
@@ -44,8 +46,8 @@ func truthPair(r map[string]string) string { return pairOf(r["src"], r["sport"],
 // HTTP: the truth has messages, our rows are exchanges, which come apart into
 // the request, the informational responses and the response.
 var (
-	httpRequestKind  = Kind{Name: "http request", Main: []string{"method", "target", "host"}, More: []string{"version", "user_agent", "referer", "request_content_type"}}
-	httpResponseKind = Kind{Name: "http response", Main: []string{"status"}, More: []string{"response_version", "reason", "response_content_type", "content_encoding"}}
+	httpRequestKind  = Kind{Name: "http request", Main: []string{"method", "target", "host"}, More: []string{"version", "user_agent", "referer", "request_content_type", "request_content_length"}, Same: sameHTTPText}
+	httpResponseKind = Kind{Name: "http response", Main: []string{"status"}, More: []string{"response_version", "reason", "response_content_type", "content_encoding", "response_content_length", "transfer_encoding"}, Same: sameHTTPText}
 	httpColumns      = []string{"method", "target", "host", "status", "informational", "request_ts", "response_ts"}
 )
 
@@ -60,11 +62,11 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: truthLabel(r, r["kind"]) + " seen " + r["seen"], Raw: r}
 		if r["kind"] == "REQ" {
 			rec.Main = []string{r["method"], r["uri"], r["host"]}
-			rec.More = []string{httpVersion(r["version"]), r["user_agent"], r["referer"], r["content_type"]}
+			rec.More = []string{httpVersion(r["version"]), r["user_agent"], r["referer"], r["content_type"], r["content_length"]}
 			req.truth = append(req.truth, rec)
 		} else {
 			rec.Main = []string{r["status"]}
-			rec.More = []string{httpVersion(r["version"]), r["reason"], r["content_type"], r["content_encoding"]}
+			rec.More = []string{httpVersion(r["version"]), r["reason"], r["content_type"], r["content_encoding"], r["content_length"], r["transfer_encoding"]}
 			resp.truth = append(resp.truth, rec)
 		}
 	}
@@ -91,7 +93,7 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 			for _, code := range list(t.Get(i, "informational")) {
 				inf := rec
 				inf.Main = []string{code}
-				inf.More = []string{Unknown, Unknown, Unknown, Unknown}
+				inf.More = []string{Unknown, Unknown, Unknown, Unknown, Unknown, Unknown}
 				resp.ours = append(resp.ours, inf)
 			}
 			rec.Main = []string{t.Get(i, "status")}
@@ -137,6 +139,39 @@ func list(s string) []string {
 		return nil
 	}
 	return strings.Split(s, "\x1f")
+}
+
+// sameHTTPText allows for how the two write bytes that are no text: tshark \xh
+// and U+FFFD, our tables \xhh.
+func sameHTTPText(column, t, o string, _, _ *Record) bool {
+	switch column {
+	case "transfer_encoding", "content_encoding":
+		// Of a field that is there twice the truth has the first; we have the list.
+		first, _, _ := strings.Cut(o, ", ")
+		if strings.EqualFold(t, o) || strings.EqualFold(t, first) {
+			return true
+		}
+	}
+	return strings.Contains(o, `\x`) && t == tsharkText(o)
+}
+
+func tsharkText(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) && s[i+1] == 'x' {
+			if v, err := strconv.ParseUint(s[i+2:i+4], 16, 8); err == nil {
+				if v < 0x80 {
+					b.WriteString("\\x" + strconv.FormatUint(v, 16))
+				} else {
+					b.WriteRune(utf8.RuneError)
+				}
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }
 
 func httpVersion(s string) string { return strings.TrimPrefix(s, "HTTP/") }

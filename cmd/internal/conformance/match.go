@@ -99,6 +99,7 @@ type Count struct {
 	Compared int  `json:"compared"` // paired rows in which both sides say something
 	Differ   int  `json:"differ"`
 	Accepted int  `json:"accepted"` // of those that differ
+	Missing  int  `json:"missing"`  // missing rows that have the column and that no class covers
 }
 
 // Tally counts the outcome of comparisons.
@@ -132,7 +133,7 @@ func (t *Tally) Cleared() float64 {
 // equal in any column.
 func (t *Tally) ColumnCleared(name string) float64 {
 	c := t.Columns[name]
-	return percent(c.Compared-c.Differ, c.Compared-c.Accepted+t.Missing-t.AcceptedMissing)
+	return percent(c.Compared-c.Differ, c.Compared-c.Accepted+c.Missing)
 }
 
 func percent(n, of int) float64 {
@@ -158,6 +159,7 @@ func (t *Tally) add(u *Tally) {
 		c.Compared += n.Compared
 		c.Differ += n.Differ
 		c.Accepted += n.Accepted
+		c.Missing += n.Missing
 		t.Columns[name] = c
 	}
 }
@@ -167,6 +169,17 @@ func (t *Tally) column(name string) Count {
 		t.Columns = map[string]Count{}
 	}
 	return t.Columns[name]
+}
+
+// missing counts a missing row in the columns in which it says something.
+func (t *Tally) missing(names, values []string) {
+	for i, name := range names {
+		if values[i] != Unknown {
+			c := t.column(name)
+			c.Missing++
+			t.Columns[name] = c
+		}
+	}
 }
 
 func addCounts(to *map[string]int, from map[string]int) {
@@ -266,6 +279,9 @@ func Match(k *Kind, truth, ours []Record, accept func(*Evidence) string) (Tally,
 			if class != "" {
 				tally.AcceptedMissing++
 				addCounts(&tally.Classes, map[string]int{class: 1})
+			} else {
+				tally.missing(k.Main, t.Main)
+				tally.missing(k.More, t.More)
 			}
 			diffs = append(diffs, Difference{What: "missing", Row: t.describe(k), Accepted: class})
 			continue

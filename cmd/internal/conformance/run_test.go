@@ -156,7 +156,7 @@ func TestFlowsDiffer(t *testing.T) {
 		{"packets back", func(f *flowRow) { f.DstPackets-- }, "1 0 0 map[fwd_packets:1] map[]"},
 		{"bytes", func(f *flowRow) { f.SrcBytes++ }, "1 0 0 map[rev_bytes:1] map[]"},
 		{"bytes back", func(f *flowRow) { f.DstBytes++ }, "1 0 0 map[fwd_bytes:1] map[]"},
-		{"tunnel", func(f *flowRow) { f.Tunnel = "gre" }, "1 0 0 map[tunneled:1] map[]"},
+		{"tunnel of what is neither TCP nor UDP", func(f *flowRow) { f.Tunnel = "gre" }, "0 0 0 map[] map[]"},
 		{"sides exchanged", func(f *flowRow) {
 			f.SrcPackets, f.DstPackets, f.SrcBytes, f.DstBytes = f.DstPackets, f.SrcPackets, f.DstBytes, f.SrcBytes
 		}, "1 0 0 map[fwd_bytes:1 fwd_packets:1 rev_bytes:1 rev_packets:1] map[]"},
@@ -215,6 +215,9 @@ func TestFlowsTunnel(t *testing.T) {
 		if r := runFlows(t, carrier+inner, rows...); r.Lines[0].Truth != 1 || r.Lines[0].Equal != 1 || r.Lines[0].Extra != 0 {
 			t.Errorf("%s: %+v", name, r.Diffs)
 		}
+	}
+	if r := runFlows(t, carrier+inner, oneFlow()); r.Lines[0].Columns["tunneled"].Differ != 1 {
+		t.Errorf("not told: %+v", r.Lines[0])
 	}
 	if r := runFlows(t, carrier+inner, control); r.Lines[0].Missing != 1 {
 		t.Errorf("not decapsulated: %+v", r.Lines[0])

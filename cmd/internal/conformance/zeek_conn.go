@@ -91,7 +91,7 @@ var turnedStates = map[string]string{"RSTO": "RSTR", "RSTR": "RSTO", "SH": "SHR"
 func zeekConn(l *zeekLog, t *Table) recordSet {
 	set := recordSet{kind: &zeekConnKind}
 	carries := connCarriers(l, t)
-	carriers := map[string]bool{}
+	carriers, flipped := map[string]bool{}, map[string]bool{}
 	for _, r := range l.rows {
 		group, orig := r.group()
 		if (r["proto"] == "icmp" || r["proto"] == "unknown_transport") && r.whole() {
@@ -103,6 +103,7 @@ func zeekConn(l *zeekLog, t *Table) recordSet {
 			carriers[group] = true
 			continue
 		}
+		flipped[group] = flipped[group] || strings.HasPrefix(r["history"], "^")
 		tunneled := Unknown // MPLS and the like are no tunnels to Zeek
 		if r.said("tunnel_parents") != Unknown {
 			tunneled = "true"
@@ -138,6 +139,9 @@ func zeekConn(l *zeekLog, t *Table) recordSet {
 		}
 		unique := func(side string) string { // payload by sequence number: once each, gaps included
 			n := t.Int(i, side+"payload_bytes") - t.Int(i, side+"retransmitted_bytes") + t.Int(i, side+"gap_bytes")
+			if proto == "tcp" {
+				n -= t.Int(i, side+"duplicate_payload_bytes")
+			}
 			return strconv.FormatInt(n, 10)
 		}
 		service := unless(t.Get(i, "app_proto"), Unknown)
@@ -150,7 +154,7 @@ func zeekConn(l *zeekLog, t *Table) recordSet {
 			More: []string{nanosToMicros(t.Get(i, "duration_ns")), unique("src_"), unique("dst_"), strconv.FormatInt(t.Int(i, "src_gap_bytes")+t.Int(i, "dst_gap_bytes"), 10),
 				service, t.Get(i, "vlan_id"), t.Get(i, "inner_vlan_id"), t.Get(i, "src_mac"), t.Get(i, "dst_mac"), strconv.FormatBool(t.Get(i, "tunnel") != "")},
 		}
-		if l.bare && strings.HasPrefix(rec.Main[2], "^") {
+		if l.bare && !flipped[group] && strings.HasPrefix(rec.Main[2], "^") {
 			turned(&rec)
 			if rec.Main[0] != Unknown {
 				rec.Main[0] = endpoint{canonicalIP(t.Get(i, "dst_ip")), t.Get(i, "dst_port")}.String()
