@@ -165,7 +165,10 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 	case fl&(SYN|FIN|RST) == 0 && fl&ACK != 0:
 		f.hist(side, 'a', 0)
 	}
-	if !st.begun && fl&RST == 0 {
+	// A FIN in answer to a SYN is no answer (RFC 9293 section 3.10.7.3): its sender's stream begins
+	// with the SYN-ACK, which may yet come.
+	early := !st.begun && fl&(SYN|FIN) == FIN && n == 0 && peer.hasISN && peer.state != epEstablished && fl&ACK != 0 && p.Ack == peer.isn+1
+	if !st.begun && fl&RST == 0 && !early {
 		st.begun, st.next, st.first = true, seq, seq
 		if fl&SYN == 0 && n == 0 && fl&FIN == 0 && peer.hasAck && int32(seq-peer.ack) == -1 {
 			st.next, st.first = peer.ack, peer.ack // a keep-alive opens the capture
@@ -180,7 +183,7 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 		if st.state != epReset {
 			st.state = epClosed
 		}
-		if !st.hasFin {
+		if !st.hasFin && !early {
 			st.hasFin, st.finSeq, st.finAt = true, seq+n, at
 		}
 	}

@@ -499,3 +499,24 @@ func (nothing) Fin(*Flow, Side, Stamp)              {}
 func (nothing) Rst(*Flow, Side, Stamp)              {}
 func (nothing) Datagram(*Flow, Side, Stamp, []byte) {}
 func (nothing) Ended(*Flow, *TCP)                   {}
+
+// A RST and a FIN come between a SYN and its SYN-ACK, to fool who follows: the
+// responder's stream begins with the SYN-ACK.
+func TestFINBeforeSYNACK(t *testing.T) {
+	s, l := newSim(Config{})
+	s.send(Initiator, SYN, 100, 0, "")
+	s.send(Responder, RST|ACK, 5000, 101, "")
+	s.send(Responder, FIN|ACK, 5000, 101, "")
+	s.send(Responder, SYN|ACK, 900, 101, "")
+	s.send(Initiator, ACK, 101, 901, "")
+	s.send(Initiator, ACK, 101, 901, "question")
+	s.send(Responder, ACK, 901, 109, "answer")
+	s.send(Responder, FIN|ACK, 907, 109, "")
+	s.finish()
+	if got := string(l.data[Responder]); got != "answer" || len(l.gaps[Responder]) != 0 || string(l.data[Initiator]) != "question" {
+		t.Errorf("%q\n%s", got, l)
+	}
+	if n := strings.Count(l.String(), "fin 1"); n != 1 {
+		t.Errorf("told %d times that the responder ended\n%s", n, l)
+	}
+}

@@ -88,14 +88,14 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 				More: t.more(i, httpRequestKind.More),
 			})
 		}
+		rec := Record{Group: ourPair(t, i), Time: t.Int(i, "response_ts"), Label: ourLabel(t, i, "RESP"), Row: i}
+		for _, code := range list(t.Get(i, "informational")) {
+			inf := rec
+			inf.Main = []string{code}
+			inf.More = []string{Unknown, Unknown, Unknown, Unknown, Unknown, Unknown}
+			resp.ours = append(resp.ours, inf)
+		}
 		if t.Get(i, "response_ts") != "" {
-			rec := Record{Group: ourPair(t, i), Time: t.Int(i, "response_ts"), Label: ourLabel(t, i, "RESP"), Row: i}
-			for _, code := range list(t.Get(i, "informational")) {
-				inf := rec
-				inf.Main = []string{code}
-				inf.More = []string{Unknown, Unknown, Unknown, Unknown, Unknown, Unknown}
-				resp.ours = append(resp.ours, inf)
-			}
 			rec.Main = []string{t.Get(i, "status")}
 			rec.More = t.more(i, httpResponseKind.More)
 			if rec.Main[0] != "" {
