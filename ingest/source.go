@@ -112,7 +112,7 @@ func Decode(cfg Config, frames iter.Seq2[Frame, error]) flows.Source {
 		}
 		var (
 			b        = new(Batch)
-			d        = Decoder{Checksums: cfg.Checksums}
+			d        = Decoder{Checksums: cfg.Checksums, NoDecap: cfg.NoDecap}
 			fragment = NewDefragmenter(cfg.WithDefaults())
 			settle   = func(flows.Position, Outcome) {}
 			n        uint64
@@ -130,6 +130,9 @@ func Decode(cfg Config, frames iter.Seq2[Frame, error]) flows.Source {
 			b.Input, b.First, b.Data, b.MaxTime = 1, n, f.Data, f.Time
 			b.Encaps, b.Overflow, b.Packets = b.Encaps[:0], b.Overflow[:0], b.Packets[:1]
 			rec := Record{Time: f.Time, CapLen: uint32(len(f.Data)), OrigLen: uint32(min(f.OrigLen, math.MaxUint32)), Link: f.Link}
+			if cfg.KeepRecord != nil && !cfg.KeepRecord(&rec) {
+				continue
+			}
 			b.Records = append(b.Records[:0], rec)
 			p := &b.Packets[0]
 			*p = flows.Packet{Time: f.Time, Pos: flows.NewPosition(1, n), WireLen: rec.OrigLen}
@@ -141,6 +144,9 @@ func Decode(cfg Config, frames iter.Seq2[Frame, error]) flows.Source {
 				}
 				p = &b.Packets[0]
 			default:
+				continue
+			}
+			if cfg.KeepPacket != nil && !cfg.KeepPacket(p, b.Bytes(p)) {
 				continue
 			}
 			if !yield(flows.Captured{Packet: p, Data: b.Bytes(p), Encaps: b.Encaps}, nil) {

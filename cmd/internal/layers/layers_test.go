@@ -55,7 +55,7 @@ func rules() []rule {
 		{"parsers/*", []string{"flows", "parsers", "parsers/internal/*"}, append(pure(), "io")},
 		{"schema", []string{"flows", "parsers", "parsers/*"}, append(pure(), "io", "sync/...")},
 		{"schema/tabulate", []string{"flows", "parsers", "parsers/*", "schema"}, append(pure(), "io", "sync/...")},
-		{"ingest/...", []string{"flows", packets, codecs, sync, sys, "github.com/ulikunitz/xz/...", "github.com/pierrec/lz4/..."}, []string{"net", "net/http/...", "os/exec"}},
+		{"ingest/...", []string{"flows", packets, "golang.org/x/net/bpf", codecs, sync, sys, "github.com/ulikunitz/xz/...", "github.com/pierrec/lz4/..."}, []string{"net", "net/http/...", "os/exec"}},
 		{"writers/...", []string{"schema", arrow, parquet, codecs, sync, sys}, []string{"time", "net", "net/http/...", "os/exec"}},
 		{"cmd/internal/...", []string{"...", sync, sys, parquet, arrow, codecs}, nil},
 		{"cmd/caplake", []string{"cmd/internal/run", "cmd/internal/filter", "cmd/internal/compare", "schema", "github.com/spf13/pflag", "golang.org/x/term", "github.com/BurntSushi/toml"}, nil},
