@@ -146,6 +146,7 @@ func convert(path, out string, o conformance.Options) conformance.Conversion {
 	cfg.Workers = 1
 	cfg.Shards = 4
 	cfg.NoHash = true
+	cfg.Fingerprints = true
 	cfg.NoChecksums = o.NoChecksums
 	if o.NoTimeouts {
 		cfg.TCPIdle, cfg.UDPIdle, cfg.ICMPIdle, cfg.OtherIdle = -1, -1, -1, -1

@@ -45,7 +45,27 @@ func peers(dir string, disputed map[string][]string) ([]peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []peer{tshark{disputed}, z}, nil
+	n, err := openNDPI(filepath.Join(dir, "peer"))
+	if err != nil {
+		return nil, err
+	}
+	a, err := openArkime(filepath.Join(dir, "peer"))
+	if err != nil {
+		return nil, err
+	}
+	j, err := openJA4(filepath.Join(dir, "peer"))
+	if err != nil {
+		return nil, err
+	}
+	c, err := openCommunityID(filepath.Join(dir, "peer"))
+	if err != nil {
+		return nil, err
+	}
+	s, err := openSuricata(filepath.Join(dir, "peer"))
+	if err != nil {
+		return nil, err
+	}
+	return []peer{tshark{disputed}, z, a, n, j, c, s}, nil
 }
 
 // optionalTSV reads a file of the corpus that need not be there.

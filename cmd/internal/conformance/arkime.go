@@ -1,0 +1,137 @@
+package conformance
+
+import (
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// arkime is the peer whose sessions are in peer/arkime.tsv.
+type arkime struct {
+	rows map[string][]map[string]string // by capture
+}
+
+func (*arkime) tables() []string {
+	return []string{"arkime community_id", "arkime flows", "arkime tls"}
+}
+
+// openArkime reads the file below dir, the folder of the peers.
+func openArkime(dir string) (*arkime, error) {
+	rows, err := byCapture(filepath.Join(dir, "arkime.tsv"))
+	return &arkime{rows}, err
+}
+
+func (p *arkime) views(c *Capture) []view {
+	rows := p.rows[c.ID()]
+	if rows == nil {
+		return nil
+	}
+	return []view{{Options{NoTimeouts: true}, func(d *Dataset) ([]recordSet, error) {
+		flows, err := d.Table("flows")
+		if err != nil {
+			return nil, err
+		}
+		tls, err := d.Table("tls")
+		if err != nil {
+			return nil, err
+		}
+		ids, sessions := arkimeFlows(rows, flows)
+		return []recordSet{ids, sessions, arkimeHellos(rows, tls)}, nil
+	}}}
+}
+
+var (
+	communityKind = Kind{Name: "tuple", Main: []string{"community_id"}}
+
+	arkimeFlowKind = Kind{
+		Name: "session",
+		Main: []string{"fwd_packets", "fwd_wire_bytes", "fwd_payload", "rev_packets", "rev_wire_bytes", "rev_payload"},
+		More: []string{"vlan"},
+	}
+
+	arkimeHelloKind = Kind{
+		Name: "hello",
+		Main: []string{"ja3", "ja3s", "ja4", "ja4_r"},
+		// A session has the fingerprints of all of its hellos.
+		Same: func(_, t, o string, _, _ *Record) bool { return slices.Contains(strings.Split(t, ";"), o) },
+	}
+)
+
+// arkimeFlows lays sessions of TCP, UDP and SCTP side by side. A session of
+// ICMP is both directions of any type between two hosts, of which we have one
+// for each kind of question; its bytes are those of the frames.
+func arkimeFlows(rows []map[string]string, t *Table) (ids, sessions recordSet) {
+	ids = recordSet{table: "arkime community_id", kind: &communityKind, partial: true}
+	sessions = recordSet{table: "arkime flows", kind: &arkimeFlowKind, partial: true}
+	ports := map[string]bool{"6": true, "17": true, "132": true}
+	seen := map[string]bool{}
+	for _, r := range rows {
+		if !ports[r["ipproto"]] {
+			continue
+		}
+		a, b := endpoint{canonicalIP(r["src"]), r["sport"]}, endpoint{canonicalIP(r["dst"]), r["dport"]}
+		s := [2][]string{{r["src_pkts"], r["src_bytes"], r["client_payload"]}, {r["dst_pkts"], r["dst_bytes"], r["server_payload"]}}
+		a, b, turned := order(a, b)
+		if turned {
+			s[0], s[1] = s[1], s[0]
+		}
+		group := r["ipproto"] + " " + a.String() + " " + b.String()
+		if id := r["community_id"]; id != "" && !seen[group] {
+			seen[group] = true
+			ids.truth = append(ids.truth, Record{Group: group, Label: group, Main: []string{id}, Raw: r})
+		}
+		ms, _ := strconv.ParseInt(r["first_ms"], 10, 64)
+		sessions.truth = append(sessions.truth, Record{
+			Group: group, Label: group, Raw: r, Time: ms * 1e6, Main: slices.Concat(s[0], s[1]), More: []string{strings.ReplaceAll(r["vlan"], ";", " ")},
+		})
+	}
+	clear(seen)
+	for i := range t.Len() {
+		a, b := endpoint{canonicalIP(t.Get(i, "src_ip")), t.Get(i, "src_port")}, endpoint{canonicalIP(t.Get(i, "dst_ip")), t.Get(i, "dst_port")}
+		side := func(p string) []string {
+			return []string{t.Get(i, p+"packets"), t.Get(i, p+"wire_bytes"), t.Get(i, p+"payload_bytes")}
+		}
+		s := [2][]string{side("src_"), side("dst_")}
+		a, b, turned := order(a, b)
+		if turned {
+			s[0], s[1] = s[1], s[0]
+		}
+		group := t.Get(i, "ip_proto") + " " + a.String() + " " + b.String()
+		if !seen[group] {
+			seen[group] = true
+			ids.ours = append(ids.ours, Record{Group: group, Label: ourLabel(t, i, "flow"), Row: i, Main: []string{t.Get(i, "community_id")}})
+		}
+		sessions.ours = append(sessions.ours, Record{
+			Group: group, Label: ourLabel(t, i, "flow"), Row: i, Time: t.Int(i, "ts") / 1e6 * 1e6, Main: slices.Concat(s[0], s[1]),
+			More: []string{strings.TrimSpace(t.Get(i, "vlan_id") + " " + t.Get(i, "inner_vlan_id"))},
+		})
+	}
+	return ids, sessions
+}
+
+func arkimeHellos(rows []map[string]string, t *Table) recordSet {
+	set := recordSet{table: "arkime tls", kind: &arkimeHelloKind, partial: true}
+	for _, r := range rows {
+		var main []string
+		any := false
+		for _, c := range arkimeHelloKind.Main {
+			v := r[c]
+			any = any || v != ""
+			if v == "" {
+				v = Unknown
+			}
+			main = append(main, v)
+		}
+		if any {
+			set.truth = append(set.truth, Record{Group: pairOf(r["src"], r["sport"], r["dst"], r["dport"]), Label: "session", Raw: r, Main: main})
+		}
+	}
+	for i := range t.Len() {
+		set.ours = append(set.ours, Record{
+			Group: pairOf(t.Get(i, "src_ip"), t.Get(i, "src_port"), t.Get(i, "dst_ip"), t.Get(i, "dst_port")), Label: ourLabel(t, i, "handshake"), Row: i, Time: t.Int(i, "ts"),
+			Main: []string{t.Get(i, "ja3"), t.Get(i, "ja3s"), t.Get(i, "ja4"), t.Get(i, "ja4_r")},
+		})
+	}
+	return set
+}
