@@ -63,7 +63,7 @@ func TestPeers(t *testing.T) {
 	tables := map[string]*Table{
 		"flows": tableOf("ip_version", "4", "ip_proto", "6", "proto", "tcp", "src_ip", "10.0.0.2", "src_port", "4000", "dst_ip", "10.0.0.1", "dst_port", "443", "community_id", "1:x", "app_proto", "tls",
 			"ts", "1500000000", "end_ts", "4100000000", "src_packets", "3", "src_wire_bytes", "300", "src_payload_bytes", "90", "dst_packets", "2", "dst_wire_bytes", "200", "dst_payload_bytes", "70", "src_tcp_flags", "SA", "dst_tcp_flags", "SPA", "vlan_id", "7"),
-		"tls": tableOf("src_ip", "10.0.0.2", "src_port", "4000", "dst_ip", "10.0.0.1", "dst_port", "443", "sni", "a.test", "ja3", "j3", "ja3s", "j3s", "ja4", "t13d0101h1_x_y", "ja4_r", "r4", "version", "TLSv1.0", "transport", "tcp"),
+		"tls":  tableOf("src_ip", "10.0.0.2", "src_port", "4000", "dst_ip", "10.0.0.1", "dst_port", "443", "sni", "a.test", "ja3", "j3", "ja3s", "j3s", "ja4", "t13d0101h1_x_y", "ja4_r", "r4", "version", "TLSv1.0", "transport", "tcp"),
 		"dns":  NewTable(nil, nil),
 		"http": NewTable(nil, nil),
 	}
