@@ -101,7 +101,7 @@ type PacketConsumer interface {
 // Stats counts what a Tracker did that no flow tells.
 type Stats struct {
 	Flows         uint64 // started
-	Evicted       uint64 // ended because MaxFlows were live
+	Evicted       uint64 // ended because MaxFlows were live, or too many of one hash
 	HeldLimitHits uint64 // times a hole was given up because a bound on held bytes or segments was reached
 	Duplicates    uint64 // packets that were captured before
 	PeakLive      int
@@ -130,6 +130,7 @@ type Tracker struct {
 	tcps     tcpSlab
 	wheel    wheel
 	pool     segmentPool
+	crowd    int     // flows that the latest find walked over for their hash alone
 	shapes   *shapes // nil: nothing is kept
 	copied   bool    // the packet at hand is a duplicate
 	Stats    Stats
@@ -212,6 +213,7 @@ func (t *Tracker) Add(p *Packet, data []byte) {
 func (t *Tracker) find(p *Packet) (*Flow, Side) {
 	mask := uint32(len(t.table.slots) - 1)
 	tag := uint32(p.Hash >> 32)
+	t.crowd = 0
 	for i := t.table.home(p.Hash); ; i = (i + 1) & mask {
 		s := t.table.slots[i]
 		if s.ref == 0 {
@@ -230,6 +232,29 @@ func (t *Tracker) find(p *Packet) (*Flow, Side) {
 		if f.SrcPort == p.DstPort && f.DstPort == p.SrcPort && f.Src == p.Dst && f.Dst == p.Src {
 			return f, Responder
 		}
+		t.crowd++
+	}
+}
+
+// maxCrowd is how many live flows may have the hash of one that begins. Those
+// of honest tuples are different, but for ICMP errors, which hash as what they
+// quote; but whoever knows the hash can make tuples by the million that have
+// the same, and a look-up walks over all.
+const maxCrowd = 256
+
+// thin ends, of the flows with a hash, the one that began first.
+func (t *Tracker) thin(hash uint64) {
+	var first *Flow
+	mask := uint32(len(t.table.slots) - 1)
+	for i := t.table.home(hash); t.table.slots[i].ref != 0; i = (i + 1) & mask {
+		// Which one is the first does not depend on where they lie, which nobody can foresee.
+		if f := t.slab.at(t.table.slots[i].ref); f.hash == hash && (first == nil || f.First.Pos < first.First.Pos) {
+			first = f
+		}
+	}
+	if first != nil {
+		t.Stats.Evicted++
+		t.Finish(first, EndEvicted)
 	}
 }
 
@@ -327,6 +352,9 @@ func (t *Tracker) endsBefore(f *Flow, side Side, p *Packet) EndReason {
 }
 
 func (t *Tracker) start(p *Packet, data []byte) (*Flow, Side) {
+	if t.crowd >= maxCrowd {
+		t.thin(p.Hash)
+	}
 	if live := t.table.n; live >= t.cfg.MaxFlows {
 		t.evict()
 	} else if live >= t.Stats.PeakLive {

@@ -458,6 +458,28 @@ func TestCollisions(t *testing.T) {
 	if longest > 200 {
 		t.Errorf("%d flows lie side by side", longest)
 	}
+	// Real ones: where one operand of the first product is 1, each half of the other's bits is exclusive-ored
+	// to the other half, so that billions of addresses of one network have one hash.
+	tr = NewTracker(Config{MaxFlows: 1 << 20}, nothing{})
+	const colliding = 50_000
+	for n := range uint64(colliding) {
+		p := Packet{Time: 1, Pos: NewPosition(1, n+1), Dst: addr(1), Proto: ProtoUDP}
+		binary.LittleEndian.PutUint64(p.Src[:8], 0x9e3779b97f4a7c15^0xa0761d6478bd642f^1)
+		binary.LittleEndian.PutUint64(p.Src[8:], n<<32|n)
+		if p.Hash = Hash(&p.Src, &p.Dst, 0, 0, ProtoUDP); n > 0 && p.Hash != chosen[0].Hash {
+			t.Fatal("these tuples do not collide any more: find others")
+		}
+		chosen[0] = p
+		tr.Add(&p, nil)
+	}
+	if tr.table.n != maxCrowd || tr.Stats.Evicted != colliding-maxCrowd {
+		t.Errorf("%d flows of one hash live, %d were ended", tr.table.n, tr.Stats.Evicted)
+	}
+	for _, f := range tr.Live(nil) {
+		if f.First.Pos.Packet() <= colliding-maxCrowd {
+			t.Fatalf("the flow that began with packet %d was kept", f.First.Pos.Packet())
+		}
+	}
 	// Addresses whose first half makes one operand of the product zero.
 	blind := Addr{}
 	binary.LittleEndian.PutUint64(blind[:8], 0x9e3779b97f4a7c15^0xa0761d6478bd642f)

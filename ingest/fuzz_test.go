@@ -1,11 +1,14 @@
 package ingest
 
 import (
+	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/ulikunitz/xz"
@@ -76,10 +79,21 @@ func FuzzPlan(f *testing.F) {
 	f.Add(pcapFile(binary.LittleEndian, pcapMagicMicro, mixedPackets()[:2]...))
 	f.Add(gzipped(f, mixedNG(binary.BigEndian)))
 	f.Add(zstandard(f, mixedNG(binary.LittleEndian)))
+	f.Add(tarred(f, tar.FormatPAX, file{"a.pcap", at(1)}, file{"b", nil}))
+	f.Add(zipped(f, zip.Deflate, file{"a.pcap", at(1)}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := NewPlan(context.Background(), Config{}, []string{"-"}, bytes.NewReader(data))
 		if err != nil {
 			t.Fatal(err)
+		}
+		defer p.Close()
+		if len(p.Inputs) != 1 || p.Inputs[0].member != nil {
+			for _, in := range p.Inputs { // of an archive, or no capture of one
+				if !strings.HasPrefix(in.Name, "-/") && in.fault == nil {
+					t.Fatalf("input %q", in.Name)
+				}
+			}
+			return
 		}
 		in := p.Inputs[0]
 		r := readAll(t, p, Config{NoHash: true})

@@ -52,7 +52,7 @@ type Capture struct {
 	LinkErrorPackets int64  `parquet:"link_error_packets,delta" id:"32" doc:"beside the outcomes: packets that the file marks as received with a link-layer error"`
 
 	// Of LimitHits.
-	FlowsEvicted     int64 `parquet:"flows_evicted,delta" id:"36" doc:"beside the outcomes: flows that were ended early because --max-flows were live"`
+	FlowsEvicted     int64 `parquet:"flows_evicted,delta" id:"36" doc:"beside the outcomes: flows that were ended early because --max-flows were live, or hundreds whose addresses and ports were made to have one hash"`
 	HolesGivenUp     int64 `parquet:"holes_given_up,delta" id:"37" doc:"beside the outcomes: holes in TCP streams that were given up early because a bound on what is held for reassembly was reached"`
 	DatagramsGivenUp int64 `parquet:"datagrams_given_up,delta" id:"38" doc:"beside the outcomes: incomplete fragmented datagrams that were given up early because a bound on fragments was reached"`
 	ParsersGivenUp   int64 `parquet:"parsers_given_up,delta" id:"39" doc:"beside the outcomes: flows whose parser was ended early because --max-parser-bytes were held"`

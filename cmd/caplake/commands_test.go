@@ -370,3 +370,14 @@ func TestCompare(t *testing.T) {
 		}
 	}
 }
+
+func TestGCPercent(t *testing.T) {
+	last := uint64(0)
+	for live := uint64(1 << 20); live < 1<<40; live += live / 7 {
+		grown := live + live*uint64(gcPercent(live))/100
+		if grown > 2*live || grown > live+live/8+128<<20 || grown < live+live/9 || grown < last {
+			t.Errorf("%d bytes may grow to %d", live, grown)
+		}
+		last = grown - grown/50 // percents are whole
+	}
+}

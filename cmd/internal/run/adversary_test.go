@@ -6,6 +6,8 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -87,17 +89,19 @@ func (c *capture) open(port uint16) {
 
 const a, b = 0x0a000001, 0x0a000002
 
-// TestAdversaries gives a run what is made to hurt it. Each must end with its
-// rows and counts, within a bound on memory, and not take out of proportion long.
-func TestAdversaries(t *testing.T) {
-	const mib = 1 << 20
-	tests := []struct {
-		name   string
-		config run.Config
-		write  func(c *capture)
-		heap   uint64 // bound
-		check  func(t *testing.T, r *run.Report, out string)
-	}{
+// adversary is a capture that is made to hurt.
+type adversary struct {
+	name   string
+	config run.Config
+	write  func(c *capture)
+	heap   uint64 // bound
+	check  func(t *testing.T, r *run.Report, out string)
+}
+
+const mib = 1 << 20
+
+func adversaries() []adversary {
+	return []adversary{
 		{"SYN flood", run.Config{MaxFlows: 20000}, func(c *capture) {
 			for n := range uint32(400_000) {
 				c.time += 1000
@@ -212,8 +216,58 @@ func TestAdversaries(t *testing.T) {
 				ids[f.FlowID] = true
 			}
 		}},
+		{"tuples of one hash", run.Config{}, func(c *capture) {
+			for n := range uint64(100_000) {
+				c.collide(n)
+			}
+		}, 500 * mib, func(t *testing.T, r *run.Report, out string) {
+			wantRows(t, r, "flows", 100_000)
+			wantWarning(t, r, "flows were ended early")
+		}},
+		{"segments that overlap in every way", run.Config{}, func(c *capture) {
+			for f := range uint16(40) {
+				c.open(f + 1)
+				for n := range uint32(2000) {
+					at, size := n*7919%20000, 1+n*31%1400
+					c.tcp(a, b, 1000, f+1, ack, 2+at, 1, strings.Repeat(string(rune('a'+n%26)), int(size)))
+				}
+			}
+		}, 300 * mib, func(t *testing.T, r *run.Report, out string) {
+			for _, f := range read[schema.Flow](t, out, "flows") {
+				if *f.FlowSrc.OverlapMismatches == 0 {
+					t.Fatal("no overlap has been noticed")
+				}
+			}
+		}},
+		{"fragments that overlap in every way", run.Config{}, func(c *capture) {
+			for id := range uint16(2000) {
+				for n := range 40 {
+					c.fragment(id, (n*7919+int(id))%8000&^7, 8+n*31%1400&^7, n != 20)
+				}
+			}
+		}, 300 * mib, func(t *testing.T, r *run.Report, out string) {
+			if c := read[schema.Capture](t, out, "captures")[0]; c.FragmentOverlaps < 2000 {
+				t.Errorf("%d fragments overlap", c.FragmentOverlaps)
+			}
+		}},
+		{"fragments of datagrams that never end", run.Config{}, func(c *capture) {
+			for n := range 100_000 {
+				c.fragment(uint16(n), n/65536*8, 8, true)
+			}
+		}, 300 * mib, func(t *testing.T, r *run.Report, out string) { wantWarning(t, r, "datagrams were given up") }},
+		{"requests that are never answered", run.Config{MaxParserBytes: 64 << 20}, func(c *capture) {
+			for n := range uint32(50_000) {
+				c.tcp(n, b, uint16(n), 80, syn, 0, 0, "")
+				c.tcp(n, b, uint16(n), 80, ack, 1, 1, "GET / HTTP/1.1\r\nHost: h\r\nX: "+strings.Repeat("x", 1300))
+			}
+		}, 500 * mib, func(t *testing.T, r *run.Report, out string) { wantWarning(t, r, "messages were given up") }},
 	}
-	for _, tt := range tests {
+}
+
+// TestAdversaries gives a run what is made to hurt it. Each must end with its
+// rows and counts, within a bound on memory. BenchmarkAdversaries says how long they take.
+func TestAdversaries(t *testing.T) {
+	for _, tt := range adversaries() {
 		t.Run(tt.name, func(t *testing.T) {
 			r, w := io.Pipe()
 			go func() {
@@ -250,6 +304,99 @@ func TestAdversaries(t *testing.T) {
 			}
 			t.Logf("%d packets in %v, heap up to %d MiB", report.Packets, time.Since(began).Round(time.Millisecond), peak.Load()/mib)
 			tt.check(t, report, out)
+		})
+	}
+}
+
+// collide writes a datagram of a tuple that has the same hash as those of any other n.
+func (c *capture) collide(n uint64) {
+	p := binary.BigEndian.AppendUint32(c.buf[:0], 6<<28)
+	p = append(p, 0, 8, 17, 64)
+	p = binary.LittleEndian.AppendUint64(p, 0x9e3779b97f4a7c15^0xa0761d6478bd642f^1)
+	p = binary.LittleEndian.AppendUint64(p, n<<32|n)
+	p = append(p, make([]byte, 14)...)
+	c.buf = append(p, 0, 1, 0, 0, 0, 0, 0, 8, 0, 0)
+	c.record(c.buf)
+}
+
+// normal is what the adversaries are held against: requests with responses of some length, and
+// names asked for.
+func normal(c *capture) {
+	const get = "GET /index.html HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html\r\n\r\n"
+	const head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 14000\r\n\r\n"
+	body := strings.Repeat("x", 1400)
+	for n := range uint32(5000) {
+		c.time += 1e6
+		src, port := a+n, uint16(1024+n)
+		c.udp(src, b, port, 53, query(uint16(n)))
+		c.udp(b, src, 53, port, query(uint16(n))[:2]+"\x81\x80"+query(uint16(n))[4:])
+		c.tcp(src, b, port, 80, syn, 0, 0, "")
+		c.tcp(b, src, 80, port, syn|ack, 0, 1, "")
+		c.tcp(src, b, port, 80, ack, 1, 1, get)
+		c.tcp(b, src, 80, port, ack, 1, uint32(1+len(get)), head)
+		for k := range uint32(10) {
+			c.tcp(b, src, 80, port, ack, uint32(1+len(head))+1400*k, uint32(1+len(get)), body)
+		}
+		c.tcp(src, b, port, 80, fin|ack, uint32(1+len(get)), uint32(14001+len(head)), "")
+		c.tcp(b, src, 80, port, fin|ack, uint32(14001+len(head)), uint32(2+len(get)), "")
+	}
+}
+
+// names is normal traffic of small packets: names asked for and answered.
+func names(c *capture) {
+	for n := range uint32(100_000) {
+		c.time += 1e6
+		q := query(uint16(n))
+		c.udp(a+n, b, uint16(1024+n), 53, q)
+		c.udp(b, a+n, 53, uint16(1024+n), q[:2]+"\x81\x80"+q[4:])
+	}
+}
+
+// BenchmarkAdversaries says what each takes of the processor for a byte of capture, and how much
+// that is of what traffic of large and of small packets takes.
+//
+//	go test -run '^$' -bench Adversaries -benchtime 1x ./cmd/internal/run
+func BenchmarkAdversaries(b *testing.B) {
+	var large, small float64
+	list := append([]adversary{{name: "normal, large packets", write: normal}, {name: "normal, small packets", write: names}}, adversaries()...)
+	for i, tt := range list {
+		b.Run(tt.name, func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "x.pcap")
+			f, err := os.Create(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			c := newCapture(f)
+			tt.write(c)
+			c.w.Flush()
+			info, _ := f.Stat()
+			f.Close()
+			cfg := tt.config
+			cfg.Inputs, cfg.NoHash, cfg.Overwrite, cfg.Out = []string{path}, true, true, filepath.Join(b.TempDir(), "out")
+			best := time.Duration(1 << 62)
+			var packets int64
+			for b.Loop() {
+				began := cpuTime()
+				r, err := run.Convert(b.Context(), cfg, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				best, packets = min(best, cpuTime()-began), r.Packets
+			}
+			perByte := float64(best) / float64(info.Size())
+			switch i {
+			case 0:
+				large = perByte
+			case 1:
+				small = perByte
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(perByte, "ns/B")
+			b.ReportMetric(float64(best)/float64(packets), "ns/packet")
+			b.ReportMetric(perByte/large, "x-large")
+			if small > 0 {
+				b.ReportMetric(perByte/small, "x-small")
+			}
 		})
 	}
 }
