@@ -105,7 +105,7 @@ func (d *Decoder) ipv6(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	h := (*[40]byte)(buf[off:])
 	total := 40 + int(binary.BigEndian.Uint16(h[4:]))
 	next := h[6]
-	if total == 40 && next != protoNone {
+	if total == 40 && lengthLeft(next) {
 		// A jumbogram, or left to the network card.
 		total = wire - off
 		if n := jumboLength(buf[off+40:]); next == protoHopByHop && n > 0 {
@@ -171,6 +171,17 @@ func (d *Decoder) ipv6(buf []byte, off, wire int, p *flows.Packet) Outcome {
 		}
 	}
 	return OutcomeMalformedNetwork
+}
+
+// lengthLeft says whether an IPv6 length of 0 before the header next may stand for another: where
+// a jumbo payload option can follow, or what network cards cut into segments. Of anything else
+// the frame's rest is padding.
+func lengthLeft(next byte) bool {
+	switch next {
+	case protoHopByHop, flows.ProtoTCP, flows.ProtoUDP, protoRouting, protoFragment, protoDestOpts, protoAH, protoIPIP, protoIPv6, protoGRE:
+		return true
+	}
+	return false
 }
 
 // jumboLength returns the payload length in a hop-by-hop options header (RFC

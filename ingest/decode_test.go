@@ -368,6 +368,8 @@ func decodeTests() []decodeTest {
 		{"ipv6 source route at its end", 101, ip6(43, cat(unhex("0602 0000 00000000"), make([]byte, 16), edit(t6, 16, 9, 9))), l6 + " ip 0+89 transport 64 payload 84+5/5" + ts + " ports badsum"},
 		{"ipv6 home address", 101, ip6(60, cat(unhex("0602 0104 00000000 c910"), make([]byte, 14), edit(t6, 16, 9, 9))), l6 + " ip 0+89 transport 64 payload 84+5/5" + ts + " ports"},
 		{"ipv6 no next header", 101, ip6(59, []byte(hello)), "2001:db8::1.0 > 2001:db8::2.0 proto 59 ttl 63 tos 40 ip 0+45 transport 40 payload 40+5/5"},
+		{"ipv6 length 0 of what no card segments", 101, edit(ip6(99, []byte(hello)), 4, 0, 0), "2001:db8::1.0 > 2001:db8::2.0 proto 99 ttl 63 tos 40 ip 0+40 transport 40 payload 40+0/0"},
+		{"ipv6 length 0 left to the card", 101, edit(ip6(6, t6), 4, 0, 0), l6 + " ip 0+65 transport 40 payload 60+5/5" + ts + " ports"},
 		{"ipv6 nothing at all", 101, ip6(59, nil), "2001:db8::1.0 > 2001:db8::2.0 proto 59 ttl 63 tos 40 ip 0+40 transport 40 payload 40+0/0"},
 		{"ipv6 jumbogram", 101, edit(ip6(0, jumbo(17, cat(be16(1), be16(2), be16(0), be16(0), big))), 4, 0, 0),
 			"2001:db8::1.1 > 2001:db8::2.2 proto 17 ttl 63 tos 40 ip 0+70056 transport 48 payload 56+70000/70000 ports"},

@@ -269,7 +269,7 @@ func lateSeconds(e *Evidence) bool {
 }
 
 func connectHost(e *Evidence) bool {
-	return e.Column == "host" && e.TruthText == "" && e.main(e.Ours, "method") == "CONNECT" && e.OursText == e.ours("http", "target")
+	return e.Column == "host" && e.TruthText == "" && e.main(e.Ours, "method") == "CONNECT" && strings.HasPrefix(e.main(e.Ours, "target")+e.main(e.Ours, "uri"), e.OursText)
 }
 
 func spacedLine(e *Evidence) bool {

@@ -1,6 +1,9 @@
 package conformance
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // Every class says why it is one, and nothing else is said.
 func TestAcceptedIsExplained(t *testing.T) {
@@ -16,5 +19,155 @@ func TestAcceptedIsExplained(t *testing.T) {
 	}
 	for name := range sections {
 		t.Errorf("accepted.md explains %q, which is no class", name)
+	}
+}
+
+// view makes a dataset of one row per table: columns and values, alternating.
+func datasetOf(tables map[string][]string) *Dataset {
+	d := &Dataset{tables: map[string]*Table{}}
+	for name, cells := range tables {
+		var columns, row []string
+		for i := 0; i < len(cells); i += 2 {
+			columns, row = append(columns, cells[i]), append(row, cells[i+1])
+		}
+		d.tables[name] = NewTable(columns, [][]string{row})
+	}
+	for _, name := range []string{"flows", "http", "tls", "dns", "captures", "certificates"} {
+		if d.tables[name] == nil {
+			d.tables[name] = NewTable(nil, nil)
+		}
+	}
+	return d
+}
+
+// mainOf makes a record with the main columns named; the others are 0.
+func mainOf(k *Kind, group string, cells ...string) Record {
+	r := Record{Group: group, Main: make([]string, len(k.Main)), More: make([]string, len(k.More))}
+	for i, name := range k.Main {
+		r.Main[i] = "0"
+		for c := 0; c < len(cells); c += 2 {
+			if cells[c] == name {
+				r.Main[i] = cells[c+1]
+			}
+		}
+	}
+	for i, name := range k.More {
+		for c := 0; c < len(cells); c += 2 {
+			if cells[c] == name {
+				r.More[i] = cells[c+1]
+			}
+		}
+	}
+	return r
+}
+
+func TestClasses(t *testing.T) {
+	type raw = map[string]string
+	with := func(r Record, m raw) Record { r.Raw = m; return r }
+	flow := func(group string, cells ...string) Record { return mainOf(&flowKind, group, cells...) }
+	conn := func(cells ...string) Record { return mainOf(&zeekConnKind, "tcp a b", cells...) }
+	request := func(cells ...string) Record { return mainOf(&httpRequestKind, "a b", cells...) }
+	response := func(cells ...string) Record { return mainOf(&httpResponseKind, "a b", cells...) }
+	const tcp, udp, udp6 = "tcp 1.0.0.1:5 1.0.0.2:6", "udp 1.0.0.1:5 1.0.0.2:6", "udp [1::]:5 [2::]:6"
+	ends := raw{"src": "1.0.0.2", "sport": "80", "dst": "1.0.0.1", "dport": "9"}
+	ours := []string{"src_ip", "1.0.0.1", "src_port", "9", "dst_ip", "1.0.0.2", "dst_port", "80"}
+	for _, tt := range []struct {
+		name        string
+		table       string
+		kind        *Kind
+		truth, ours []Record
+		view        map[string][]string
+		want        string // the class that covers everything, or nothing is covered
+	}{
+		{"two streams of one flow", "flows", &flowKind, []Record{flow(tcp, "fwd_packets", "2", "fwd_bytes", "80"), flow(tcp, "fwd_packets", "3", "fwd_bytes", "120")},
+			[]Record{flow(tcp, "fwd_packets", "5", "fwd_bytes", "200")}, nil, "a stream begun anew"},
+		{"two streams, a packet lost", "flows", &flowKind, []Record{flow(tcp, "fwd_packets", "2", "fwd_bytes", "80"), flow(tcp, "fwd_packets", "3", "fwd_bytes", "120")},
+			[]Record{flow(tcp, "fwd_packets", "4", "fwd_bytes", "160")}, nil, ""},
+		{"one stream, other bytes", "flows", &flowKind, []Record{flow(tcp, "fwd_bytes", "80")}, []Record{flow(tcp, "fwd_bytes", "81")}, nil, ""},
+		{"UDP too long", "flows", &flowKind, []Record{flow(udp, "fwd_packets", "1", "fwd_bytes", "100", "fwd_payload", "73")},
+			[]Record{flow(udp, "fwd_packets", "1", "fwd_bytes", "100", "fwd_payload", "72")}, nil, "UDP longer than its datagram"},
+		{"UDP that fits", "flows", &flowKind, []Record{flow(udp, "fwd_packets", "1", "fwd_bytes", "100", "fwd_payload", "72")},
+			[]Record{flow(udp, "fwd_packets", "1", "fwd_bytes", "100", "fwd_payload", "71")}, nil, ""},
+		{"UDP too long for its frame", "flows", &flowKind, []Record{flow(udp, "fwd_packets", "1", "fwd_bytes", "100", "fwd_payload", "72", "fwd_wire_bytes", "110")},
+			[]Record{flow(udp, "fwd_packets", "1", "fwd_bytes", "100", "fwd_payload", "68", "fwd_wire_bytes", "110")}, nil, "UDP longer than its datagram"},
+		{"jumbogram", "flows", &flowKind, []Record{flow(udp6, "rev_packets", "1", "rev_bytes", "40", "rev_payload", "80000")},
+			[]Record{flow(udp6, "rev_packets", "1", "rev_bytes", "80048", "rev_payload", "80000")}, nil, "a jumbogram"},
+		{"no jumbogram", "flows", &flowKind, []Record{flow(udp6, "rev_packets", "1", "rev_bytes", "40", "rev_payload", "800")},
+			[]Record{flow(udp6, "rev_packets", "1", "rev_bytes", "848", "rev_payload", "800")}, nil, ""},
+		{"in the ledger", "flows", &flowKind, []Record{flow(tcp, "fwd_packets", "2")}, nil, map[string][]string{"captures": {"malformed_transport_packets", "2"}}, "a TCP header that cannot be"},
+		{"more than in the ledger", "flows", &flowKind, []Record{flow(tcp, "fwd_packets", "3")}, nil, map[string][]string{"captures": {"malformed_transport_packets", "2"}}, ""},
+		{"incomplete", "flows", &flowKind, []Record{flow(udp, "fwd_packets", "1")}, nil, map[string][]string{"captures": {"fragments_incomplete", "2"}}, "fragments never put together"},
+		{"missing", "flows", &flowKind, []Record{flow(udp, "fwd_packets", "1")}, nil, nil, ""},
+		{"back in time", "flows", &flowKind, []Record{flow(tcp, "last", "5")}, []Record{flow(tcp, "last", "6")}, map[string][]string{"captures": {"out_of_order_packets", "1"}}, "times that go back"},
+		{"another time", "flows", &flowKind, []Record{flow(tcp, "last", "5")}, []Record{flow(tcp, "last", "6")}, nil, ""},
+		{"CONNECT", "http", &httpRequestKind, []Record{request("method", "CONNECT", "target", "h:1", "host", "")},
+			[]Record{request("method", "CONNECT", "target", "h:1", "host", "h:1")}, nil, "the host of a CONNECT"},
+		{"GET", "http", &httpRequestKind, []Record{request("method", "GET", "target", "/", "host", "")}, []Record{request("method", "GET", "target", "/", "host", "h")}, nil, ""},
+		{"NUL", "http", &httpRequestKind, []Record{request("host", "ab")}, []Record{request("host", `ab\x00c`)}, nil, "text that ends at NUL"},
+		{"no NUL", "http", &httpRequestKind, []Record{request("host", "ab")}, []Record{request("host", `abc`)}, nil, ""},
+		{"status", "http", &httpResponseKind, []Record{response("status", "2")}, nil, nil, "a status that is no three digits"},
+		{"version", "http", &httpResponseKind, []Record{with(response("status", "200"), raw{"version": "HTTP/5.?2"})}, nil, nil, "no version of HTTP"},
+		{"response", "http", &httpResponseKind, []Record{with(response("status", "200"), raw{"version": "HTTP/1.1"})}, nil, nil, ""},
+		{"from the server", "http", &httpRequestKind, []Record{with(request("method", "POST"), ends)}, nil,
+			map[string][]string{"http": append([]string{"client_side", "src", "response_ts", "1"}, ours...)}, "a body taken for a request"},
+		{"from the client", "http", &httpRequestKind, []Record{with(request("method", "POST"), ends)}, nil,
+			map[string][]string{"http": append([]string{"client_side", "dst", "response_ts", "1"}, ours...)}, ""},
+		{"broken field", "http", &httpResponseKind, []Record{with(response("status", "200", "content_encoding", ""), raw{"version": "1.1"})}, []Record{response("status", "200", "content_encoding", "gzip")},
+			map[string][]string{"http": {"malformed", "space_before_colon"}}, "field lines that break the grammar"},
+		{"sound field", "http", &httpResponseKind, []Record{with(response("status", "200", "content_encoding", ""), raw{"version": "1.1"})}, []Record{response("status", "200", "content_encoding", "gzip")},
+			map[string][]string{"http": {"malformed", ""}}, ""},
+		{"OpenVPN", "tls", &certificateKind, []Record{with(mainOf(&certificateKind, "a b", "cert_fingerprints", "x"), ends)}, nil, map[string][]string{"flows": append([]string{"app_proto", "openvpn"}, ours...)}, "TLS in OpenVPN"},
+		{"TLS", "tls", &certificateKind, []Record{with(mainOf(&certificateKind, "a b", "cert_fingerprints", "x"), ends)}, nil, map[string][]string{"flows": append([]string{"app_proto", "tls"}, ours...)}, ""},
+		{"sent again", "zeek conn", &zeekConnKind, []Record{conn("history", "ShADadtFf")}, []Record{conn("history", "ShADadFf")}, nil, "what is sent again"},
+		{"another history", "zeek conn", &zeekConnKind, []Record{conn("history", "ShADadFf")}, []Record{conn("history", "ShADad")}, nil, ""},
+		{"checksums", "zeek conn", &zeekConnKind, []Record{conn("history", "C", "conn_state", "OTH")}, []Record{conn("history", "S", "conn_state", "S0")}, nil, "wrong checksums"},
+		{"turned around", "zeek conn", &zeekConnKind, []Record{conn("originator", "a", "history", "^fA")}, []Record{conn("originator", "b", "history", "Fa")},
+			map[string][]string{"flows": {"direction_basis", "first_packet"}}, "who began without a handshake"},
+		{"turned around against a SYN", "zeek conn", &zeekConnKind, []Record{conn("originator", "a", "history", "^fA")}, []Record{conn("originator", "b", "history", "Fa")},
+			map[string][]string{"flows": {"direction_basis", "syn"}}, ""},
+	} {
+		d := datasetOf(tt.view)
+		var got, uncovered []string
+		_, diffs := Match(tt.kind, tt.truth, tt.ours, func(e *Evidence) string {
+			e.View = d
+			c := accept(tt.table, e)
+			if c == "" {
+				uncovered = append(uncovered, e.Column)
+			} else if len(got) == 0 || got[len(got)-1] != c {
+				got = append(got, c)
+			}
+			return c
+		})
+		if len(diffs) == 0 {
+			t.Errorf("%s: nothing differs", tt.name)
+		}
+		if strings.Join(got, ", ") != tt.want || (tt.want == "") != (len(uncovered) > 0) {
+			t.Errorf("%s: %q, uncovered %q, want %q", tt.name, got, uncovered, tt.want)
+		}
+	}
+}
+
+// A class that covers too much fails the run, whatever it says.
+func TestFailed(t *testing.T) {
+	line := Line{Name: "flows", Table: "flows", Tally: Tally{Truth: 100, Equal: 95, Differ: 5, AcceptedDiffer: 4, Classes: map[string]int{"c": 4},
+		Columns: map[string]Count{"a": {Compared: 100, Differ: 5, Accepted: 4}, "b": {Compared: 100}}}}
+	r := &Result{Tables: []string{"flows"}, Lines: []Line{line}}
+	for _, tt := range []struct {
+		goals []Goal
+		want  int
+	}{
+		{nil, 1}, // the class
+		{[]Goal{{Line: "flows", Percent: 98.9}, {Line: "flows", Column: "*", Percent: 98.9}, {Line: "dns", Percent: 100}, {Line: "flows", Column: "z", Percent: 100}}, 1},
+		{[]Goal{{Line: "flows", Percent: 99}}, 2},
+		{[]Goal{{Line: "flows", Column: "*", Percent: 99}}, 2},
+		{[]Goal{{Line: "flows", Column: "b", Percent: 100}}, 1},
+	} {
+		if failed := r.Failed(tt.goals); len(failed) != tt.want {
+			t.Errorf("%v: %q", tt.goals, failed)
+		}
+	}
+	r.Lines[0].Classes["c"] = 3
+	if failed := r.Failed(nil); failed != nil {
+		t.Errorf("%q", failed)
 	}
 }

@@ -133,7 +133,7 @@ func (z *zeek) views(c *Capture) []view {
 	for _, unchecked := range []bool{false, true} {
 		var logs []*zeekLog
 		for i := range z.logs[c.ID()] {
-			if l := &z.logs[c.ID()][i]; l.unchecked == unchecked {
+			if l := &z.logs[c.ID()][i]; l.unchecked == unchecked && !l.anonymous(c) {
 				logs = append(logs, l)
 			}
 		}
@@ -162,6 +162,28 @@ func (z *zeek) views(c *Capture) []view {
 		}})
 	}
 	return vs
+}
+
+// anonymous says whether a test has changed the addresses on their way into the
+// log: a flow's originator occurs in none of the truth's.
+func (l *zeekLog) anonymous(c *Capture) bool {
+	if l.kind == "conn" || l.kind == "x509" {
+		return false // of more than TCP and UDP, or of no flow
+	}
+	truth, err := c.Truth("flows")
+	if err != nil || len(truth) == 0 {
+		return false
+	}
+	addresses := map[string]bool{}
+	for _, r := range truth {
+		addresses[canonicalIP(r["a_ip"])], addresses[canonicalIP(r["b_ip"])] = true, true
+	}
+	for _, r := range l.rows {
+		if a := r["id.orig_h"]; a != "" && !addresses[canonicalIP(a)] {
+			return true
+		}
+	}
+	return false
 }
 
 // parseZeekLog reads a log in Zeek's own format, what zeek-cut made of one

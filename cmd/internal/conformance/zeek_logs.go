@@ -264,6 +264,8 @@ var zeekDNSKind = Kind{
 			return closeTo(t, o, 2) || t == "" && or.Raw["answers"] == ""
 		case "aa", "tc", "rd", "ra":
 			return t == "false" && (o == "" || or.Raw["answers"] == "")
+		case "ttls":
+			return t == "" && or.Main[8] == ""
 		case "query": // of a response that repeats no question, the first answer's name
 			return o == "" && t == or.Raw["name"]
 		}
@@ -371,6 +373,9 @@ func zeekAnswers(t *Table, i int) string {
 				parts = append(parts, types[k]+" "+strconv.Itoa(len(part))+" "+part)
 			}
 			d = strings.Join(parts, " ")
+			if d == "TXT 0 " { // an empty text has no place in its list
+				continue
+			}
 		case "SRV":
 			d = ourDNSName(d[strings.LastIndexByte(d, ' ')+1:])
 		case "RRSIG":
