@@ -17,6 +17,12 @@ type Config struct {
 	CloseLinger int64 // how long after its last packet a closed TCP flow takes late ones; default 5 s
 	Active      int64 // a flow of this age is ended and begun anew; default never
 
+	// Idle, if not nil, is asked after how long without packets f ends, in place
+	// of TCPIdle, UDPIdle, ICMPIdle or OtherIdle; 0 is what these say, a
+	// negative duration never. It is a pure function of what identifies a flow: addresses,
+	// ports, protocol, VLANs. It is asked for every packet.
+	Idle func(f *Flow) int64
+
 	MaxFlows        int // live flows; the one due first is evicted; default 1<<20
 	MaxHeldPerSide  int // bytes of one side held for reassembly; default 1 MiB
 	MaxHeld         int // bytes held in all; default 64 MiB
@@ -142,6 +148,9 @@ func NewTracker(cfg Config, c Consumer) *Tracker {
 	t.packets, _ = c.(PacketConsumer)
 	t.shapes = newShapes(&t.cfg, c)
 	t.shortest = min(t.cfg.TCPIdle, t.cfg.UDPIdle, t.cfg.ICMPIdle, t.cfg.OtherIdle, t.cfg.Attempt, t.cfg.CloseLinger, t.cfg.Active)
+	if t.cfg.Idle != nil {
+		t.shortest = min(t.shortest, second) // what it says is not known before
+	}
 	t.table.slots = make([]slot, minTable)
 	t.table.secret = maphash.Bytes(maphash.MakeSeed(), nil)
 	return t
@@ -319,15 +328,30 @@ func satAdd(a, b int64) int64 {
 }
 
 func (t *Tracker) idle(f *Flow) int64 {
-	switch f.Proto {
-	case ProtoTCP:
+	if f.Proto == ProtoTCP {
 		x := t.tcps.at(f.tcp)
 		switch {
 		case x.closed():
 			return t.cfg.CloseLinger
 		case x.streams[0].state == epSYNSent && x.streams[1].state == epInactive:
-			return min(t.cfg.Attempt, t.cfg.TCPIdle)
+			return min(t.cfg.Attempt, t.idleOpen(f))
 		}
+	}
+	return t.idleOpen(f)
+}
+
+// idleOpen is idle for a flow that nothing is known of.
+func (t *Tracker) idleOpen(f *Flow) int64 {
+	if t.cfg.Idle != nil {
+		switch d := t.cfg.Idle(f); {
+		case d < 0:
+			return never
+		case d > 0:
+			return d
+		}
+	}
+	switch f.Proto {
+	case ProtoTCP:
 		return t.cfg.TCPIdle
 	case ProtoUDP:
 		return t.cfg.UDPIdle
@@ -397,20 +421,12 @@ func (t *Tracker) start(p *Packet, data []byte) (*Flow, Side) {
 		t.wheel.begun, t.wheel.now = true, floorSecond(p.Time)
 	}
 	// Its idle time is known once p has been counted; a slot too early does no harm.
-	t.wheel.add(f, ref, satAdd(p.Time, min(t.idleAtStart(p), t.cfg.Active)), &t.slab)
-	return f, side
-}
-
-func (t *Tracker) idleAtStart(p *Packet) int64 {
-	switch p.Proto {
-	case ProtoTCP:
-		return min(t.cfg.Attempt, t.cfg.TCPIdle)
-	case ProtoUDP:
-		return t.cfg.UDPIdle
-	case ProtoICMP, ProtoICMPv6:
-		return t.cfg.ICMPIdle
+	idle := t.idleOpen(f)
+	if p.Proto == ProtoTCP {
+		idle = min(idle, t.cfg.Attempt)
 	}
-	return t.cfg.OtherIdle
+	t.wheel.add(f, ref, satAdd(p.Time, min(idle, t.cfg.Active)), &t.slab)
+	return f, side
 }
 
 // evict ends the flow that is due first, or, where none is ever due, one of

@@ -116,7 +116,8 @@ func ordinary(data []byte, size int) parsers.Verdict {
 	if netBIOS(q) || q[0] >= 0xc0 {
 		return parsers.No
 	}
-	if skipName(q, 0) != len(q)-4 {
+	var text [4 * maxName]byte
+	if _, next, rule := appendName(text[:0], data, headerLen); rule != WellFormed || next != o.questionEnd-4 {
 		return parsers.No
 	}
 	typ := binary.BigEndian.Uint16(q[len(q)-4:])
@@ -128,7 +129,6 @@ func ordinary(data []byte, size int) parsers.Verdict {
 		return parsers.Maybe
 	}
 	off := o.questionEnd
-	var text [4 * maxName]byte
 	for range records {
 		_, next, rule := appendName(text[:0], data, off)
 		if rule != WellFormed || next+10 > len(data) {
