@@ -22,15 +22,15 @@ import (
 const captures = "../testdata/captures"
 
 func httpText(f *flows.Flow, x *http.Exchange) string {
-	return fmt.Sprintf("%s http %d %s %s %d %s %d", endpoints(f), x.Depth, x.Request.Method, x.Request.Target, x.Response.Status, x.Outcome, x.Response.BodyBytes)
+	return fmt.Sprintf("%s http %d %s %s %d %s %d", f, x.Depth, x.Request.Method, x.Request.Target, x.Response.Status, x.Outcome, x.Response.BodyBytes)
 }
 
 func tlsText(f *flows.Flow, h *tls.Handshake) string {
-	return fmt.Sprintf("%s tls %s %x %s", endpoints(f), h.Client.SNI, h.Server.Cipher, h.Outcome)
+	return fmt.Sprintf("%s tls %s %x %s", f, h.Client.SNI, h.Server.Cipher, h.Outcome)
 }
 
 func dnsText(f *flows.Flow, t *dns.Transaction) string {
-	return fmt.Sprintf("%s dns %s %s %d %s %d", endpoints(f), t.Service, t.QName, t.QType, t.Outcome, len(t.Answers))
+	return fmt.Sprintf("%s dns %s %s %d %s %d", f, t.Service, t.QName, t.QType, t.Outcome, len(t.Answers))
 }
 
 // TestShapes: callbacks, handlers, loops and loops over everything say the same.
@@ -51,7 +51,7 @@ func TestShapes(t *testing.T) {
 		FlowEnded: func(f *flows.Flow, tcp *flows.TCP) {
 			ended++
 			if (tcp != nil) != (f.Proto == flows.ProtoTCP) || f.End == flows.EndNone {
-				t.Errorf("%s ended by %q, TCP %v", endpoints(f), f.End, tcp != nil)
+				t.Errorf("%s ended by %q, TCP %v", f, f.End, tcp != nil)
 			}
 		},
 	}}, parsers.On(http.Protocol(http.Config{}), func(ev parsers.Event[http.Exchange]) {
@@ -225,7 +225,7 @@ func TestConversations(t *testing.T) {
 			kept += len(k.Data)
 		}
 		if _, err := io.ReadAll(c.Reader(0)); kept > 300 || (c.Dropped > 0) != (err == io.ErrUnexpectedEOF) && !errors.As(err, new(*parsers.GapError)) {
-			t.Errorf("%s: %d bytes kept, %d dropped, %v", endpoints(&c.Flow), kept, c.Dropped, err)
+			t.Errorf("%s: %d bytes kept, %d dropped, %v", &c.Flow, kept, c.Dropped, err)
 		}
 		n++
 	}

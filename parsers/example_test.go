@@ -7,7 +7,6 @@ import (
 	"io"
 	"log"
 	stdhttp "net/http"
-	"net/netip"
 	"strings"
 
 	"github.com/caplake/caplake/flows"
@@ -18,11 +17,6 @@ import (
 	"github.com/caplake/caplake/parsers/tls"
 )
 
-func endpoints(f *flows.Flow) string {
-	src, dst := netip.AddrFrom16(f.Src).Unmap(), netip.AddrFrom16(f.Dst).Unmap()
-	return fmt.Sprint(netip.AddrPortFrom(src, f.SrcPort), " > ", netip.AddrPortFrom(dst, f.DstPort))
-}
-
 // The lives of flows, without looking into them: layer 1.
 func Example_lifecycle() {
 	src := ingest.Packets("../testdata/captures/http-chunked.pcap.gz")
@@ -32,7 +26,7 @@ func Example_lifecycle() {
 		}
 		switch ev.Kind {
 		case flows.EventStarted:
-			fmt.Println("started", endpoints(ev.Flow))
+			fmt.Println("started", ev.Flow)
 		case flows.EventEstablished:
 			fmt.Println("established")
 		case flows.EventEnded:
@@ -181,7 +175,7 @@ func Example_typed() {
 		}
 		switch ev.Kind {
 		case parsers.Started:
-			fmt.Println("session", endpoints(ev.Flow))
+			fmt.Println("session", ev.Flow)
 		case parsers.Message:
 			x := ev.Message
 			fmt.Printf("%d %s %s: %d, %d bytes\n", x.Depth, x.Request.Method, x.Request.Target, x.Response.Status, x.Response.BodyBytes)
