@@ -6,6 +6,16 @@
 // Parsers are pure, as package flows is: time is an argument. They never
 // fail: what is malformed on the wire becomes a message that says so.
 // They hold no more than their configured bounds.
+//
+// Programs take one of these, each over any flows.Source:
+//
+//   - Messages and Sessions: loops over what one or several protocols say (Any joins their types).
+//   - Engine with On: the same as calls, in a packet loop of the caller's.
+//   - Conversations: both sides of a TCP flow in their order.
+//   - Dispatcher: for who keeps trackers of their own.
+//
+// A protocol of your own is a parser and a literal of Protocol. README.md in this
+// folder is the guide; package parsertest holds a parser to the laws.
 package parsers
 
 import "github.com/caplake/caplake/flows"
