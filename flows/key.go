@@ -30,7 +30,8 @@ func OneWay(p *Packet, data []byte, encaps []Encap) {
 	p.SetApart(tag)
 }
 
-// IPPair makes a flow of all that two addresses exchange.
+// IPPair makes a flow of all that two addresses exchange. Like every flow without a
+// protocol it ends after Config.OtherIdle, a minute: set that for pairs that pause.
 func IPPair(p *Packet, data []byte, encaps []Encap) { p.Rekey(p.Src, p.Dst, 0, 0, 0) }
 
 // MACPair makes a flow of all IP packets that two Ethernet addresses exchange; they
