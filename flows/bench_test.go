@@ -1,45 +1,65 @@
 package flows
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
-// BenchmarkTracker adds packets of 4096 TCP flows in turn: of each ten, one acknowledges.
-func BenchmarkTracker(b *testing.B) {
-	for _, bb := range []struct {
-		name string
-		cfg  Config
-	}{
-		{"plain", Config{}},
-	} {
-		b.Run(bb.name, func(b *testing.B) {
-			const flows = 4096
-			packets := make([]Packet, flows)
-			for i := range packets {
-				p := &packets[i]
-				*p = Packet{Time: 1, Pos: NewPosition(1, 1), Src: addr(1), Dst: addr(2), SrcPort: uint16(i), DstPort: 80,
-					Proto: ProtoTCP, TCPFlags: ACK, TTL: 64, Flags: HasPorts, Seq: 1, Ack: 1, Window: 1000,
-					WireLen: 1014, IPLen: 1000, Transport: 20, Payload: 40, PayloadLen: 960, PayloadCaptured: 960}
-				p.Hash = Hash(&p.Src, &p.Dst, p.SrcPort, p.DstPort, p.Proto)
+// segments returns packets of n TCP flows in turn, in order, of size bytes of payload.
+func segments(n, size int) func() (*Packet, []byte) {
+	list := make([]Packet, n)
+	data := make([]byte, 40+size)
+	for i := range list {
+		p := &list[i]
+		*p = Packet{Src: addr(1), Dst: addr(2), SrcPort: uint16(i), DstPort: 80, Proto: ProtoTCP, TTL: 64, Flags: HasPorts,
+			TCPFlags: ACK, Transport: 20, Payload: 40, PayloadLen: uint32(size), PayloadCaptured: uint32(size), IPLen: uint32(40 + size), Time: 1e18}
+		p.Hash = Hash(&p.Src, &p.Dst, p.SrcPort, p.DstPort, p.Proto)
+	}
+	i, now := 0, int64(1e18)
+	return func() (*Packet, []byte) {
+		p := &list[i]
+		if i++; i == n {
+			i = 0
+		}
+		now += 1000
+		p.Time = now
+		p.Pos++
+		p.Seq += uint32(size)
+		return p, data
+	}
+}
+
+// BenchmarkLayerTracker is a packet without payload, found and counted.
+func BenchmarkLayerTracker(b *testing.B) {
+	for _, n := range []int{1, 100, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			t := NewTracker(Config{}, nothing{})
+			next := segments(n, 0)
+			for range 2 * n {
+				t.Add(next())
 			}
-			data := make([]byte, 1000)
-			for i := range data {
-				data[i] = byte(i * 7)
-			}
-			t := NewTracker(bb.cfg, nothing{})
 			b.ReportAllocs()
 			b.ResetTimer()
-			for i := range b.N {
-				p := &packets[i%flows]
-				if i/flows%10 == 9 {
-					q := *p
-					q.Src, q.Dst, q.SrcPort, q.DstPort = p.Dst, p.Src, p.DstPort, p.SrcPort
-					q.Seq, q.Ack, q.PayloadLen, q.PayloadCaptured, q.IPLen = 1, p.Seq, 0, 0, 40
-					t.Add(&q, data)
-					continue
-				}
-				t.Add(p, data)
-				p.Seq += p.PayloadLen
-				p.Time += 1000
+			for range b.N {
+				t.Add(next())
 			}
 		})
+	}
+}
+
+// BenchmarkLayerReassembler is a segment of 1,460 bytes in order, told to a Consumer.
+func BenchmarkLayerReassembler(b *testing.B) {
+	t := NewTracker(Config{}, nothing{})
+	next := segments(1, 1460)
+	p, data := next()
+	t.Add(p, data)
+	f := t.Live(nil)[0]
+	x := t.TCP(f)
+	seq := x.streams[0].next
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		t.bytes(f, x, Initiator, Stamp{p.Time, p.Pos}, seq, 1460, data[40:])
+		seq += 1460
 	}
 }
