@@ -33,6 +33,48 @@ build: ## bin/caplake, a static binary
 query: build ## bin/caplake-query, the program with DuckDB that "caplake query" runs
 	$(DUCK) build -trimpath -ldflags "-s -w" $(DUCKTAGS) -o $(CURDIR)/bin/caplake-query .
 
+# The man page and the completions are what the program prints.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+share    = $(DESTDIR)$(PREFIX)/share
+.PHONY: install uninstall
+install: build ## install the program, its man page and completions (PREFIX=/usr/local, DESTDIR=)
+	$(MAKE) -s install-files PROGRAM=bin/caplake
+.PHONY: install-files
+install-files:
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/caplake
+	install -d $(share)/man/man1 $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d
+	$(PROGRAM) man > $(share)/man/man1/caplake.1
+	$(PROGRAM) completion bash > $(share)/bash-completion/completions/caplake
+	$(PROGRAM) completion zsh > $(share)/zsh/site-functions/_caplake
+	$(PROGRAM) completion fish > $(share)/fish/vendor_completions.d/caplake.fish
+	install -D -m 644 LICENSE $(share)/doc/caplake/copyright
+uninstall: ## remove what make install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/caplake $(share)/man/man1/caplake.1 $(share)/bash-completion/completions/caplake \
+		$(share)/zsh/site-functions/_caplake $(share)/fish/vendor_completions.d/caplake.fish $(share)/doc/caplake/copyright
+
+# A release is built from the commit, not from what lies around, and says which: so here the build
+# does depend on the commit, and on nothing else. That is checked by building it again, in another
+# folder and with an empty cache.
+RELEASE   = out/release
+REPRODUCE = git clone -q . "$$d/caplake" && cd "$$d/caplake" && CGO_ENABLED=0 $(GO) build -buildvcs=true -trimpath -ldflags "-s -w" -o caplake ./cmd/caplake
+.PHONY: release packages
+release: ## a static binary of HEAD in out/release, built twice to see that it comes out the same
+	@rm -rf $(RELEASE) && mkdir -p $(RELEASE)
+	d=$$(mktemp -d) && ( $(REPRODUCE) ) && mv "$$d/caplake/caplake" $(RELEASE)/caplake && rm -rf "$$d"
+	d=$$(mktemp -d) && ( export GOCACHE="$$d/cache"; $(REPRODUCE) ) && cmp "$$d/caplake/caplake" $(RELEASE)/caplake; code=$$?; rm -rf "$$d"; exit $$code
+	@if ldd $(RELEASE)/caplake >/dev/null 2>&1; then echo "$(RELEASE)/caplake is not static"; exit 1; fi
+	cd $(RELEASE) && sha256sum caplake > SHA256SUMS && ./caplake version && cat SHA256SUMS
+
+NFPM = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.48.0
+packages: ## .deb and .rpm of the release
+	@[ -x $(RELEASE)/caplake ] || $(MAKE) release
+	@rm -rf out/stage out/packages && mkdir -p out/packages
+	$(MAKE) -s install-files PROGRAM=$(RELEASE)/caplake DESTDIR=out/stage PREFIX=/usr
+	set -e; export STAGE=out/stage ARCH=$$($(GO) env GOARCH) VERSION=$$($(RELEASE)/caplake version | sed -n '1s/^caplake \([^ ]*\).*/\1/p') SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \
+	for kind in deb rpm; do $(GO) run $(NFPM) package -f nfpm.yaml -p $$kind -t out/packages/; done
+	@ls -l out/packages
+
 .PHONY: demo
 demo: query ## convert testdata's captures to out/demo and query the tables with DuckDB
 	@rm -rf $(OUT) && mkdir -p $(dir $(OUT))

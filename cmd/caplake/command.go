@@ -9,18 +9,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
-
-	"github.com/caplake/caplake/schema"
 )
-
-// version is a constant, not what the build says of itself: it is written
-// into every file, and the same source must write the same bytes.
-const version = "0.1.0-dev"
 
 // Exit codes. They are part of the interface: exitCodes documents them.
 const (
@@ -84,13 +77,6 @@ func (c *command) run(ctx context.Context, args []string) int {
 		msg += fmt.Sprintf("; to convert it: caplake convert %s -o OUT", name)
 	}
 	return c.usage("", errors.New(msg))
-}
-
-func (c *command) version(args []string) int {
-	if len(args) > 0 {
-		return c.usage("", fmt.Errorf("version takes no arguments, got %q", args[0]))
-	}
-	return c.print(fmt.Sprintf("caplake %s (tables %s, %s)\n", version, schema.Version, runtime.Version()))
 }
 
 func (c *command) help(args []string) int {
