@@ -66,12 +66,12 @@ release: ## a static binary of HEAD in out/release, built twice to see that it c
 	@if ldd $(RELEASE)/caplake >/dev/null 2>&1; then echo "$(RELEASE)/caplake is not static"; exit 1; fi
 	cd $(RELEASE) && sha256sum caplake > SHA256SUMS && ./caplake version && cat SHA256SUMS
 
-NFPM = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.48.0
+NFPM = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
 packages: ## .deb and .rpm of the release
 	@[ -x $(RELEASE)/caplake ] || $(MAKE) release
 	@rm -rf out/stage out/packages && mkdir -p out/packages
 	$(MAKE) -s install-files PROGRAM=$(RELEASE)/caplake DESTDIR=out/stage PREFIX=/usr
-	set -e; export STAGE=out/stage ARCH=$$($(GO) env GOARCH) VERSION=$$($(RELEASE)/caplake version | sed -n '1s/^caplake \([^ ]*\).*/\1/p') SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \
+	set -e; export ARCH=$$($(GO) env GOARCH) VERSION=$$($(RELEASE)/caplake version | sed -n '1s/^caplake \([^ ]*\).*/\1/p') SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \
 	for kind in deb rpm; do $(GO) run $(NFPM) package -f nfpm.yaml -p $$kind -t out/packages/; done
 	@ls -l out/packages
 
