@@ -526,6 +526,9 @@ func (c *numbers[V]) page(from, to int, s *scratch) []byte {
 // been made for indexes of no bits.
 func appendSameIndex(dst []byte, n int) []byte {
 	dst = append(dst, 1)
+	if n == 0 {
+		return dst
+	}
 	dst = binary.AppendUvarint(dst, uint64(n)<<1)
 	return append(dst, 0)
 }
@@ -765,8 +768,6 @@ func (t *texts) appendEntries(dst []byte, from, to int) []byte {
 
 func (t *texts) page(from, to int, s *scratch) []byte {
 	switch {
-	case from == to:
-		return nil
 	case !t.plain && !t.never && len(t.ends) == 1:
 		s.page = appendSameIndex(s.page[:0], to-from)
 	case !t.plain && !t.never:
@@ -777,7 +778,7 @@ func (t *texts) page(from, to int, s *scratch) []byte {
 		if from > 0 {
 			start = int(t.ends[from-1])
 		}
-		at := start
+		at := start // and of no values, the end
 		for _, end := range t.ends[from:to] {
 			s.lengths = append(s.lengths, int32(int(end)-at))
 			at = int(end)

@@ -332,7 +332,7 @@ func sameFile[T any](t *testing.T, rows []T, o Options) []byte {
 func TestSameAsLibrary(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3, 63, 64, 65, 700, 5000} {
 		for _, codec := range []Codec{Zstd, Snappy, Uncompressed} {
-			sameFile(t, kindsRows(n), Options{Workers: 2, RowGroupRows: 3000, Codec: codec})
+			sameFile(t, kindsRows(n), Options{Workers: 2, RowGroupRows: 3000, Codec: codec, pageRows: 200})
 		}
 	}
 }
@@ -345,7 +345,7 @@ func TestSameAsLibraryRandom(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		rows := make([]kinds, 1+r.IntN(3000))
 		fillRandom(r, reflect.ValueOf(rows))
-		o := Options{Workers: 2, RowGroupRows: 1 + r.IntN(4000), Codec: []Codec{Zstd, Uncompressed}[r.IntN(2)]}
+		o := Options{Workers: 2, RowGroupRows: 1 + r.IntN(4000), Codec: []Codec{Zstd, Uncompressed}[r.IntN(2)], pageRows: []int{0, 1, 7, 64}[r.IntN(4)]}
 		sameFile(t, rows, o)
 	}
 }

@@ -45,10 +45,11 @@ const (
 
 // pager makes pages of columns, one after another.
 type pager struct {
-	scratch scratch
-	codec   format.CompressionCodec
-	zstd    *zstd.Encoder
-	snappy  snappy.Codec
+	pageRows int
+	scratch  scratch
+	codec    format.CompressionCodec
+	zstd     *zstd.Encoder
+	snappy   snappy.Codec
 
 	out    []byte // the row group so far
 	rep    []byte // encoded
@@ -85,7 +86,7 @@ func (w *pager) column(l *leaf, rows int) (meta format.ColumnMetaData, places []
 	}
 	meta.DataPageOffset = int64(len(w.out))
 
-	per := pageRows
+	per := w.pageRows
 	if size := l.values.size(); size == 0 && len(l.def) == 0 {
 		per = rows // nothing but NULLs
 	} else if size > 0 {
@@ -120,7 +121,8 @@ func (w *pager) column(l *leaf, rows int) (meta format.ColumnMetaData, places []
 		}
 		page.NumValues, page.NumNulls = int32(entries), int32(entries-present)
 		var text []byte
-		if present > 0 {
+		// Of no values there is still an encoding, but for plain: readers expect its head.
+		if present > 0 || encoding != format.Plain {
 			text = l.values.page(value, value+present, &w.scratch)
 		}
 		offset := len(w.out)

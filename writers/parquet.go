@@ -55,7 +55,7 @@ func parquetFormat[T any](dir *Dir, name string, columns []schema.Column) (func(
 	newSink := func() sink { return &parquetSink{meta: meta} }
 	newEncoder := func() encoder[T] {
 		e := &parquetEncoder[T]{leaves: leavesOf(columns), buffers: buffers}
-		e.codec = codecOf(dir.opts.Codec)
+		e.codec, e.pageRows = codecOf(dir.opts.Codec), dir.opts.pageRows
 		if e.codec == format.Zstd {
 			// Pages have checksums of their own.
 			e.zstd, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(dir.opts.ZstdLevel)), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))

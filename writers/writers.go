@@ -124,6 +124,8 @@ type Options struct {
 
 	// Overwrite allows a dataset that is there to be replaced.
 	Overwrite bool
+
+	pageRows int // pageRows; tests want many pages of few rows
 }
 
 // Validate reports every fault of o at once.
@@ -177,6 +179,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ZstdLevel == 0 {
 		o.ZstdLevel = 1
+	}
+	if o.pageRows == 0 {
+		o.pageRows = pageRows
 	}
 	if o.FileBytes == 0 {
 		o.FileBytes = 512 << 20
