@@ -168,6 +168,17 @@ func TestCarried(t *testing.T) {
 		{"proxy 2", newTCP(443).c("\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\x0a\x01\x01\x01\x0a\x00\x00\x02\x04\x01\x01\xbb" + client), "tls payload", nil, []string{"inner.test"}},
 		{"proxy 1, then a protocol without a table", newTCP(25).c("PROXY TCP4 10.1.1.1 10.0.0.2 1025 25\r\n").s("220 mx.test ESMTP\r\n").c("EHLO me\r\n"), "smtp payload", nil, nil},
 		{"a protocol without a table, then tls", newTCP(25).s("220 mx.test ESMTP\r\n").c("EHLO me\r\n").s("250 STARTTLS\r\n").c("STARTTLS\r\n").s("220 go\r\n").c(client), "smtp payload", nil, []string{"inner.test"}},
+		{"ftp, AUTH TLS", newTCP(21).s("220 FTP server ready\r\n").c("AUTH TLS\r\n").s("234 go\r\n").c(client), "ftp payload", nil, []string{"inner.test"}},
+		{"imap, STARTTLS", newTCP(143).s("* OK ready\r\n").c("a1 STARTTLS\r\n").s("a1 OK go\r\n").c(client), "imap payload", nil, []string{"inner.test"}},
+		{"pop3, STLS", newTCP(110).s("+OK ready\r\n").c("STLS\r\n").s("+OK go\r\n").c(client), "pop3 payload", nil, []string{"inner.test"}},
+		{"ldap, StartTLS (RFC 4511 section 4.14)", newTCP(389).c("\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037").
+			s("\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00").c(client), "ldap payload", nil, []string{"inner.test"}},
+		{"xmpp, starttls", newTCP(5222).c("<?xml version='1.0'?><stream:stream to='inner.test' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>").
+			s("<stream:stream from='inner.test' xmlns='jabber:client'><stream:features><starttls/></stream:features>").
+			c("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").s("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").c(client), "xmpp payload", nil, []string{"inner.test"}},
+		{"postgresql, SSLRequest", newTCP(5432).c("\x00\x00\x00\x08\x04\xd2\x16\x2f").s("S").c(client), "postgresql payload", nil, []string{"inner.test"}},
+		{"mysql, SSL request", newTCP(3306).s("\x4a\x00\x00\x00\x0a8.0.33\x00\x08\x00\x00\x00" + strings.Repeat("a", 8) + "\x00\xff\xff\xff\x02\x00\xff\xdf\x15" + strings.Repeat("\x00", 10) + strings.Repeat("b", 12) + "\x00caching_sha2_password\x00").
+			c("\x20\x00\x00\x01\x85\xae\xff\x19\x00\x00\x00\x01\xff" + strings.Repeat("\x00", 23)).c(client), "mysql payload", nil, []string{"inner.test"}},
 		{"what two sides may be is certain", newTCP(4110).s("+OK\r\n").c("USER me\r\n"), "pop3 payload", nil, nil},
 		{"what one side may be is not", newTCP(4110).s("+OK\r\n"), "", nil, nil},
 		{"but its port may say it", newTCP(110).s("+OK\r\n"), "pop3 port", nil, nil},
