@@ -152,10 +152,10 @@ func binaryDatagram(b []byte) (Protocol, parsers.Verdict) {
 	if n == 20 && b[0] == 0x41 && b[1] <= 2 && be32(b[8:]) == 0 || n >= 20 && b[0] == 0x21 && b[1] <= 2 && (n == 20 || b[1] > 0) { // uTP (BEP 29): SYN, STATE
 		return BitTorrent, maybe
 	}
-	if n >= 32 && n%16 == 0 && starts(b, "\x04\x00\x00\x00") {
+	if n >= 32 && n%16 == 0 && starts(b, "\x04\x00\x00\x00") && le32(b[12:]) == 0 { // transport data, whose counter is not beyond 2^32
 		return WireGuard, maybe
 	}
-	return None, no
+	return makerDatagram(b)
 }
 
 // classicSTUN walks the attributes of a message without the cookie (RFC 3489 section 11).
@@ -447,8 +447,15 @@ func rtp(b []byte) parsers.Verdict {
 	return no
 }
 
-// rtcp walks the packets of a compound (RFC 3550 section 6.1).
+// rtcp walks the packets of a compound (RFC 3550 section 6.1). Of an encrypted
+// one, the first packet's head alone is in clear (RFC 3711 section 3.4): there a
+// report whose length is that of its blocks has to do.
 func rtcp(b []byte) bool {
+	if len(b) >= 28 && b[0]>>6 == 2 && (b[1] == 200 || b[1] == 201) && be16(b[2:]) > 1 {
+		if n := 4 * (be16(b[2:]) + 1); n <= len(b) && n == 8+24*int(b[0]&0x1f)+20*(201-int(b[1])) {
+			return true
+		}
+	}
 	for i := 0; len(b) > 0; i++ {
 		if len(b) < 8 || b[0]>>6 != 2 || b[1] < 200 || b[1] > 207 {
 			return false

@@ -130,6 +130,23 @@ const (
 	WireGuard
 	XMPP
 	Zabbix
+	ADS
+	CAN
+	DRDA
+	EDonkey
+	EtherSIO
+	IAX
+	LISP
+	OICQ
+	Spotify
+	Tailscale
+	Telegram
+	TLS
+	TRDP
+	Weave
+	WorldOfWarcraft
+	Z3950
+	ZUG
 
 	ftpOrSMTP
 	ftpOrPOP3
@@ -152,6 +169,10 @@ var names = [numProtocols]string{
 	STUN: "stun", SunRPC: "sunrpc", Synchrophasor: "synchrophasor", Syncthing: "syncthing", Syslog: "syslog", TACACS: "tacacs",
 	TDS: "tds", Telnet: "telnet", TFTP: "tftp", Thrift: "thrift", Tuya: "tuya", VNC: "vnc", WhatsApp: "whatsapp", Whois: "whois",
 	WireGuard: "wireguard", XMPP: "xmpp", Zabbix: "zabbix",
+
+	ADS: "ads", CAN: "can", DRDA: "drda", EDonkey: "edonkey", EtherSIO: "ether_sio", IAX: "iax2", LISP: "lisp", OICQ: "oicq",
+	Spotify: "spotify", Tailscale: "tailscale", Telegram: "telegram", TLS: "tls", TRDP: "trdp", Weave: "weave",
+	WorldOfWarcraft: "world_of_warcraft", Z3950: "z39.50", ZUG: "zug",
 }
 
 // String returns the protocol's name in lower case, "" for None.
@@ -209,7 +230,7 @@ func Join(a, b Protocol) Protocol {
 // weak reports whether a Maybe of p is no more than a few bits, which two
 // sides of anything else may have too.
 func weak(p Protocol) bool {
-	return p == NTP || p == CoAP || p == RTP || p == WireGuard
+	return p == NTP || p == CoAP || p == RTP || p == HSRP || p == LISP
 }
 
 // Fits reports whether p, which may be a choice among some, can be q.

@@ -46,6 +46,18 @@ type sample struct {
 func streams() []sample {
 	const y, m = parsers.Yes, parsers.Maybe
 	return []sample{
+		{ADS, y, "\x00\x00" + h("20000000 050d75600101 1027 c0a801630101 0180 0100 0400 00000000 00000000 01000000")},
+		{DRDA, y, h("0019 d041 0001 0013 1041 000f 115e 8482 f291 e2c1 d4d7 d3c5 00 00")},
+		{EDonkey, y, "\xe3" + h("14000000 01 10") + strings.Repeat("h", 18)},
+		{STUN, y, h("0014 0001 0000 2112a442 f3439453b698fb29f3439453")},
+		{TLS, y, h("15 0301 0016") + strings.Repeat("x", 22)},
+		{TLS, y, h("17 0303 0004") + "xxxx" + h("17 0303 0100") + "x"},
+		{TLS, y, h("14 0303 0001 01 16 0303 0028") + strings.Repeat("x", 40)},
+		{TLS, m, h("17 0303 0fe0 22e4d392")},
+		{TRDP, y, h("00000000 0100 4d72 000003e9 00000000 00000000 00000000") + zeros(16)},
+		{Weave, y, h("1102 0013 08030000 369e27000030b418 0400")},
+		{WorldOfWarcraft, y, "0\x00WORLD OF WARCRAFT CONNECTION - SERVER TO CLIENT\x00"},
+		{Z3950, y, h("b4 12 8302 00e0 8403 00c1a2 8504 04000000 8601 01")},
 		{ADB, y, "CNXN\x00\x00\x00\x01\x00\x00\x04\x00\x07\x00\x00\x00\x32\x02\x00\x00" + h("bcb1a7b1") + "host::\x00"},
 		{ADB, y, "000chost:version"},
 		{AJP, y, be(h("1234 0000 02 02")+"\x00\x08HTTP/1.1", 2, 2, -4)},
@@ -154,6 +166,21 @@ func streams() []sample {
 func datagrams() []sample {
 	const y, m = parsers.Yes, parsers.Maybe
 	return []sample{
+		{CAN, y, "ISO11898\x01\x02" + h("6a12f109083b20d60000")},
+		{EtherNetIP, y, h("0200 0280 0800 787b3a00 e8cb5e04 b100 0400 01020304")},
+		{EtherSIO, y, "ESIO" + h("0001 0000 00317616")},
+		{GTP, y, h("2e f0 0004 0001 7e01fc00")},
+		{HSRP, m, h("02040000 00010010 aabbcc00")},
+		{IAX, y, h("8004 0000 00000001 0000 06 01 0b02 0002 010c")},
+		{LISP, m, h("32000101 7b0336b18e10a8c4 00010014") + zeros(20)},
+		{OICQ, y, h("02 3b0b 0001 0022 561f0c7b 00000000 03")},
+		{RTCP, y, h("81c90007 549aa5da") + zeros(24) + h("5743a1b2 80000001 1122334455667788990a")},
+		{Spotify, y, "SpotUdp0" + h("a55adb27bedd97cf0001")},
+		{Tailscale, y, "TS\xf0\x9f\x92\xac" + strings.Repeat("k", 56)},
+		{Telegram, y, h("2fe49fa76c4eb433cbcd82a1bbea621e") + strings.Repeat("\xff", 12) + zeros(4)},
+		{TRDP, y, h("00000000 0100 5064 000003e9 00000000 00000000 00000004") + zeros(16) + "data"},
+		{WireGuard, m, h("04000000 be40698d 6b00000000000000") + strings.Repeat("x", 16)},
+		{ZUG, y, "\x00zUG\x10" + h("99aabc006ee2dd06")},
 		{BACnet, y, h("81 0b 000c 01 20 ffff 00 ff 10 08")},
 		{BitTorrent, y, "d1:ad2:id20:" + strings.Repeat("x", 20) + "e1:q4:ping1:t2:aa1:y1:qe"},
 		{BitTorrent, y, h("0000041727101980 00000000 12345678")},
@@ -214,7 +241,6 @@ func datagrams() []sample {
 		{Thrift, y, "\x82\x81\x01\x09emitBatch\x1c"},
 		{Tuya, y, h("000055aa 00000000 00000013 0000000c 00000000 01020304 0000aa55")},
 		{WireGuard, y, h("01000000") + strings.Repeat("x", 144)},
-		{WireGuard, m, h("04000000") + strings.Repeat("x", 28)},
 		{None, parsers.No, "some text"},
 		{None, parsers.No, strings.Repeat("\xff", 40)},
 	}
@@ -298,7 +324,7 @@ func TestFalsePositives(t *testing.T) {
 func TestJoin(t *testing.T) {
 	for _, tt := range []struct{ a, b, want Protocol }{
 		{POP3, POP3, POP3}, {POP3, ftpOrPOP3, POP3}, {ftpOrPOP3, ftpOrSMTP, FTP}, {ftpOrSMTP, FTP, FTP}, {ftpOrSMTP, ftpOrSMTP, None},
-		{None, POP3, None}, {RTP, RTP, None}, {Modbus, POP3, None}, {ftpOrSMTP, POP3, None}, {MQTT, MQTT, MQTT},
+		{None, POP3, None}, {RTP, RTP, None}, {TLS, TLS, TLS}, {LISP, LISP, None}, {WireGuard, WireGuard, WireGuard}, {Modbus, POP3, None}, {ftpOrSMTP, POP3, None}, {MQTT, MQTT, MQTT},
 	} {
 		if got := Join(tt.a, tt.b); got != tt.want || Join(tt.b, tt.a) != tt.want {
 			t.Errorf("%d with %d: %v, want %v", tt.a, tt.b, got, tt.want)

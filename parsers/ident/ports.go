@@ -136,8 +136,12 @@ func udpPort(port uint16) Protocol {
 		return SSDP
 	case 1985:
 		return HSRP
+	case 2029:
+		return HSRP
 	case 3478:
 		return STUN
+	case 4342:
+		return LISP
 	case 5060:
 		return SIP
 	case 5683:

@@ -157,6 +157,10 @@ func ndpiProtocols() map[string]string {
 		"Source_Engine": "source_query", "Syncthing": "syncthing", "Syslog": "syslog", "TFTP": "tftp", "TLS": "tls", "TPLINK_SHP": "tplink_smart_home",
 		"Telnet": "telnet", "Thrift": "thrift", "TuyaLP": "tuya", "Usenet": "nntp", "VNC": "vnc", "WebSocket": "http", "WhatsApp": "whatsapp|tls|quic",
 		"Whois-DAS": "whois", "WireGuard": "wireguard", "XMPP": "xmpp", "Jabber": "xmpp", "Zabbix": "zabbix", "iSCSI": "iscsi",
+
+		"ApplePush": "tls", "BeckhoffADS": "ads", "Controller_Area_Network": "can", "DRDA": "drda", "EtherSIO": "ether_sio", "IAX": "iax2",
+		"LISP": "lisp", "NestLogSink": "weave", "OICQ": "oicq", "Spotify": "spotify|tls|http", "TRDP": "trdp", "Tailscale": "tailscale",
+		"Telegram": "telegram|tls|http|stun", "WorldOfWarcraft": "world_of_warcraft", "Z3950": "z39.50", "ZUG": "zug", "eDonkey": "edonkey",
 	}
 }
 
