@@ -56,7 +56,8 @@ func rules() []rule {
 		{"schema", []string{"flows", "parsers", "parsers/*"}, append(pure(), "io", "sync/...")},
 		{"schema/tabulate", []string{"flows", "parsers", "parsers/*", "schema"}, append(pure(), "io", "sync/...")},
 		{"ingest/...", []string{"flows", packets, "golang.org/x/net/bpf", codecs, sync, sys, "github.com/ulikunitz/xz/...", "github.com/pierrec/lz4/..."}, []string{"net", "net/http/...", "os/exec"}},
-		{"writers/...", []string{"schema", arrow, parquet, codecs, sync, sys}, []string{"time", "net", "net/http/...", "os/exec"}},
+		{"writers/...", []string{"schema", arrow, parquet, codecs, sync, sys}, []string{"net", "net/http/...", "os/exec"}},
+		{"cmd/internal/conformance", []string{"...", parquet, codecs, "github.com/ulikunitz/xz/..."}, nil},
 		{"cmd/internal/...", []string{"...", sync, sys, parquet, arrow, codecs}, nil},
 		{"cmd/caplake", []string{"cmd/internal/run", "cmd/internal/filter", "cmd/internal/compare", "schema", "github.com/spf13/pflag", "golang.org/x/term", "github.com/BurntSushi/toml"}, nil},
 		{"cmd/*", []string{"cmd/internal/...", "schema", parquet, arrow}, nil}, // tools of the project
@@ -213,6 +214,39 @@ func TestNoCgo(t *testing.T) {
 			t.Errorf("%s uses cgo", p.ImportPath)
 		}
 	}
+}
+
+// TestNoClock: writers knows dates, but not what time it is: that would get into the files.
+func TestNoClock(t *testing.T) {
+	for _, p := range list(t, "./writers/...") {
+		for _, name := range p.GoFiles {
+			if at, found := readsClock(t, filepath.Join(p.Dir, name), nil); found {
+				t.Errorf("%s: %s reads the clock", p.ImportPath, at)
+			}
+		}
+	}
+	const late = "package p\nimport \"time\"\nvar t = time.Now()\n"
+	if _, found := readsClock(t, "late.go", late); !found {
+		t.Error("time.Now is not found")
+	}
+}
+
+func readsClock(t *testing.T, path string, src any) (at token.Position, found bool) {
+	t.Helper()
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, path, src, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := s.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "Tick", "Local"}, s.Sel.Name) {
+				at, found = set.Position(n.Pos()), true
+			}
+		}
+		return !found
+	})
+	return at, found
 }
 
 // TestNoInit: no package of ours does anything by being imported.
