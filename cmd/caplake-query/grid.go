@@ -12,12 +12,13 @@ import (
 type grids struct {
 	names []string
 	right []bool // numbers
+	whole []bool // of no use when cut: numbers and times
 	rows  [][]string
 }
 
 const (
 	gap      = "  "
-	leastCut = 12 // a column is not cut to less
+	leastCut = 12 // a text is not cut to less
 	mostCell = 500
 )
 
@@ -41,7 +42,13 @@ func (g *grids) text(width int, total int64) string {
 			widths[i] = max(widths[i], columns(c))
 		}
 	}
-	shown := fit(widths, width)
+	least := make([]int, len(widths))
+	for i, w := range widths {
+		if least[i] = w; !g.whole[i] {
+			least[i] = min(w, leastCut)
+		}
+	}
+	shown := fit(widths, least, width)
 
 	var b strings.Builder
 	line := func(row []string, right bool) {
@@ -98,10 +105,10 @@ func plural(n int64, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// fit cuts the widest of the widths until all have room, and says which columns
-// are shown: all or, where even cut ones have no room, those at both ends with
-// -1 for what is between.
-func fit(widths []int, width int) (shown []int) {
+// fit cuts the widest of the widths, down to the least, until all have room,
+// and says which columns are shown: all or, where even cut ones have no room,
+// those at both ends with -1 for what is between.
+func fit(widths, least []int, width int) (shown []int) {
 	for i := range widths {
 		shown = append(shown, i)
 	}
@@ -112,19 +119,19 @@ func fit(widths []int, width int) (shown []int) {
 		for _, i := range shown {
 			n += len(gap) + 1
 			if i >= 0 {
-				n += min(widths[i], most) - 1
+				n += max(least[i], min(widths[i], most)) - 1
 			}
 		}
 		return n - len(gap)
 	}
-	if taken(leastCut) > width {
+	if taken(0) > width {
 		var left, right []int
 		for a, b, room := 0, len(widths)-1, width-1; a <= b; {
 			i := a
 			if len(left) > len(right) {
 				i = b
 			}
-			if room -= min(widths[i], leastCut) + len(gap); room < 0 && len(left) > 0 {
+			if room -= least[i] + len(gap); room < 0 && len(left) > 0 {
 				break
 			}
 			if i == a {
@@ -142,11 +149,11 @@ func fit(widths []int, width int) (shown []int) {
 			most = max(most, widths[i])
 		}
 	}
-	for most > leastCut && taken(most) > width {
+	for most > 0 && taken(most) > width {
 		most--
 	}
 	for i := range widths {
-		widths[i] = min(widths[i], most)
+		widths[i] = max(least[i], min(widths[i], most))
 	}
 	return shown
 }

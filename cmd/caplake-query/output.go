@@ -190,7 +190,7 @@ func (o *output) direct(ctx context.Context, stmt *duckdb.Stmt, t duckdb.StmtTyp
 		}
 		return nil
 	}
-	g := grids{names: names, right: make([]bool, len(names)), rows: grid}
+	g := grids{names: names, right: make([]bool, len(names)), whole: make([]bool, len(names)), rows: grid}
 	_, err = io.WriteString(o.w, g.text(o.width(), int64(len(grid))))
 	return err
 }
@@ -201,7 +201,7 @@ func (o *output) table(ctx context.Context, text string, stmt *duckdb.Stmt) erro
 	if err != nil {
 		return err
 	}
-	g := grids{names: make([]string, n), right: make([]bool, n)}
+	g := grids{names: make([]string, n), right: make([]bool, n), whole: make([]bool, n)}
 	for i := range n {
 		if g.names[i], err = stmt.ColumnName(i); err != nil {
 			return err
@@ -211,6 +211,7 @@ func (o *output) table(ctx context.Context, text string, stmt *duckdb.Stmt) erro
 			return err
 		}
 		g.right[i] = number(t)
+		g.whole[i] = g.right[i] || t == duckdb.TYPE_TIMESTAMP_NS || t == duckdb.TYPE_TIMESTAMP || t == duckdb.TYPE_DATE
 	}
 	// DuckDB turns values to text as it does everywhere.
 	cast := "SELECT COLUMNS(*)::VARCHAR FROM (\n" + text + "\n)"

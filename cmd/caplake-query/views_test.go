@@ -42,7 +42,7 @@ func documentation() []documented {
 			rcode_name string, AA bool, TC bool, RD bool, RA bool, Z count, answers vector[string], TTLs vector[interval], rejected bool, opcode count, opcode_name string,
 			+ original_query string`,
 			"Zeek 9.1, scripts/base/protocols/dns/main.zeek; policy/protocols/dns/log-original-query-case"},
-		{"nfstream", nfstreamColumns(), "NFStream 6.6, NFlow of its documentation, with statistical_analysis"},
+		{"nfstream", nfstreamColumns(), "NFStream 6.6, NFlow of its documentation, with statistical_analysis and splt_analysis"},
 	}
 }
 
@@ -75,6 +75,7 @@ func nfstreamColumns() string {
 			add("int", way+"_"+flag+"_packets")
 		}
 	}
+	add("list", "splt_direction", "splt_ps", "splt_piat_ms")
 	add("str", "application_name", "application_category_name")
 	add("int", "application_is_guessed", "application_confidence")
 	add("str", "requested_server_name", "client_fingerprint", "server_fingerprint", "user_agent", "content_type")
@@ -90,6 +91,8 @@ func duckTypes(theirs string) []string {
 		return []string{"VARCHAR"}
 	case "port", "count", "int":
 		return []string{"INTEGER", "BIGINT"}
+	case "list":
+		return []string{"INTEGER[]", "BIGINT[]"}
 	case "number":
 		return []string{"INTEGER", "BIGINT", "DOUBLE"}
 	case "bool":
@@ -254,4 +257,17 @@ func TestViewsFromElsewhere(t *testing.T) {
 	if strings.Contains(string(text), filepath.Dir(from)) {
 		t.Error("views.sql has a path of this machine")
 	}
+}
+
+// TestViewsOfPartitions: the files of a table may be in folders by time.
+func TestViewsOfPartitions(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	if msg, err := exec.Command(caplake, "convert", "-q", "--partition-by", "hour", "--splt", "4", filepath.Join(testdata, "captures"), "-o", out).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, msg)
+	}
+	d := newDatabase(t, out)
+	d.want("SELECT date, hour, count(*) FROM flows GROUP BY ALL", "2026-11-23T00:00:00Z|01|77")
+	d.want("SELECT count(*) FROM zeek_conn", "77")
+	d.want("SELECT (SELECT count(*) FROM eve_dns) = (SELECT count(query_ts) + count(response_ts) FROM dns), (SELECT count(*) FROM zeek_x509)", "true|4")
+	d.want("SELECT splt_direction::VARCHAR, splt_ps::VARCHAR, len(splt_piat_ms) FROM nfstream WHERE src_port = 44650", "[0, 1, 0, 0]|[60, 60, 52, 151]|4")
 }

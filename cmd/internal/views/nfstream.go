@@ -2,8 +2,8 @@ package views
 
 import "fmt"
 
-// nfstream returns NFStream's columns, those of statistical_analysis
-// included, with bytes as of accounting_mode 1 (IP).
+// nfstream returns NFStream's columns, those of statistical_analysis and
+// splt_analysis included, with bytes as of accounting_mode 1 (IP).
 func nfstream() view {
 	columns := []column{
 		{"id", "f.flow_id", "flow_id of our tables, not a number in order"},
@@ -76,6 +76,9 @@ func nfstream() view {
 			add(side[0]+"_"+f+"_packets", "coalesce("+side[1]+"_"+f+"_packets, 0)", "packets with the flag")
 		}
 	}
+	add("splt_direction", "splt_direction", "first packets: 0 from src, 1 from dst; needs convert --splt, and is not filled up with -1")
+	add("splt_ps", "splt_size_bytes", "their IP bytes")
+	add("splt_piat_ms", "[ns // 1000000 for ns in splt_iat_ns]", "time since the packet before")
 	add("application_name", "CASE app_proto WHEN 'kerberos' THEN 'Kerberos' WHEN 'netflow' THEN 'NetFlow' WHEN 'postgresql' THEN 'PostgreSQL' WHEN 'mysql' THEN 'MySQL' ELSE coalesce(upper(app_proto), 'Unknown') END", "protocol by nDPI's name, without the service behind it; Unknown")
 	add("application_category_name", "NULL::VARCHAR", "always NULL")
 	add("application_is_guessed", "if(app_proto_basis = 'port', 1, 0)", "1: by the port")
