@@ -11,6 +11,7 @@
 //   - After Reset a parser is as new, whatever it was fed before.
 //   - Random bytes, gaps, ends and resets make it neither panic nor hold more
 //     memory than it promises.
+//   - Calls, loops and loops over any messages of an Engine give the same messages, whole.
 //   - What it calls quiet, bytes without a message, allocates nothing.
 //
 // The random choices are the same in every run.
@@ -96,7 +97,10 @@ type Datagram[M any] struct {
 // Test tests s for the laws.
 func (s Session[M]) Test(t *testing.T) {
 	for _, script := range s.Scripts {
-		t.Run(script.Name, func(t *testing.T) { s.script(t, script) })
+		t.Run(script.Name, func(t *testing.T) {
+			s.script(t, script)
+			s.engine(t, script)
+		})
 	}
 	t.Run("random", func(t *testing.T) { s.random(t) })
 	t.Run("memory", func(t *testing.T) { s.memory(t) })
@@ -477,6 +481,7 @@ func (d Datagram[M]) Test(t *testing.T) {
 			if len(want) < script.Messages {
 				t.Errorf("%d messages, want %d at least", len(want), script.Messages)
 			}
+			d.engine(t, script)
 			used := d.New()
 			for k := range script.Calls {
 				got := d.play(used, script.Calls[:k], false)
