@@ -1,6 +1,8 @@
 package tabulate
 
 import (
+	"slices"
+
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers"
 	"github.com/caplake/caplake/parsers/tls"
@@ -147,6 +149,9 @@ func (c *Collector) Shape(_ *flows.Flow, shape *flows.Shape) { c.shape = shape.C
 
 func (c *Collector) ended(f *flows.Flow, tcp *flows.TCP) {
 	l := &c.Out.Flows
+	if len(l.Rows) == cap(l.Rows) { // append would copy these large rows over and over
+		l.Rows = slices.Grow(l.Rows, max(256, len(l.Rows)))
+	}
 	l.Rows = append(l.Rows, schema.FlowSource{})
 	src := &l.Rows[len(l.Rows)-1]
 	src.Flow = *f
