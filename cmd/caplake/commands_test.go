@@ -381,3 +381,17 @@ func TestGCPercent(t *testing.T) {
 		last = grown - grown/50 // percents are whole
 	}
 }
+
+func TestHumanSpan(t *testing.T) {
+	for _, tt := range []struct {
+		first, last int64
+		want        string
+	}{
+		{0, 1, "1ns"}, {5, 5, "0s"}, {0, 90e9, "1m30s"}, {0, 2*86400e9 - 1, "47h59m59.999999999s"}, {0, 2 * 86400e9, "2 days 0s"},
+		{84e9, 1715347228e9, "19,853 days 13h19m4s"}, {-1 << 63, 1<<63 - 1, "213504 days"},
+	} {
+		if got := humanSpan(tt.first, tt.last); got != tt.want {
+			t.Errorf("%d to %d: %q, want %q", tt.first, tt.last, got, tt.want)
+		}
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/caplake/caplake/cmd/internal/run"
 )
@@ -198,12 +197,8 @@ func timeText(first, last *int64, packets, wire int64) (t [][]string) {
 	}
 	// Not as a Duration, which is too short for the times that damage makes.
 	seconds := float64(*last)/1e9 - float64(*first)/1e9
-	span := fmt.Sprintf("%.0fs", seconds)
-	if d := *last - *first; d >= 0 {
-		span = time.Duration(d).String()
-	}
-	t = append(t, []string{"first packet", humanTime(*first)}, []string{"last packet", humanTime(*last)}, []string{"span", span})
-	if seconds > 0 {
+	t = append(t, []string{"first packet", humanTime(*first)}, []string{"last packet", humanTime(*last)}, []string{"span", humanSpan(*first, *last)})
+	if float64(packets) >= 0.01*seconds && seconds > 0 {
 		t = append(t, []string{"rate", fmt.Sprintf("%s packets/s, %s/s", humanRate(float64(packets)/seconds), humanBits(8*float64(wire)/seconds))})
 	}
 	return t

@@ -100,7 +100,7 @@ func (v *natural) String() string { return strconv.Itoa(int(*v)) }
 func (v *natural) Set(s string) error {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 {
-		return errors.New("want a number")
+		return errors.New("want 0 or a positive number")
 	}
 	*v = natural(n)
 	return nil
@@ -160,6 +160,18 @@ func humanDuration(d time.Duration) string {
 		return d.Round(100 * time.Millisecond).String()
 	}
 	return d.Round(time.Second).String()
+}
+
+// humanSpan returns the time between two times, exactly, with days where there are many.
+func humanSpan(first, last int64) string {
+	d := last - first
+	if d < 0 { // too long for a Duration; damage makes such times
+		return fmt.Sprintf("%.0f days", (float64(last)-float64(first))/86400e9)
+	}
+	if days := d / 86400e9; days >= 2 {
+		return fmt.Sprintf("%s days %s", humanCount(days), time.Duration(d%86400e9))
+	}
+	return time.Duration(d).String()
 }
 
 // many is a flag that may be given more than once, or have several values

@@ -136,7 +136,10 @@ func Convert(ctx context.Context, cfg Config, progress *Progress) (*Report, erro
 		}
 	}
 
-	report := &Report{Out: cfg.Out, Skipped: plan.Skipped}
+	report := &Report{Out: cfg.Out, Skipped: plan.Skipped, Damaged: []Damage{}, Warnings: []string{}}
+	if report.Skipped == nil {
+		report.Skipped = []string{} // JSON is to have lists that are empty
+	}
 	if err := track(ctx, &cfg, plan, t, report); err != nil {
 		return nil, err
 	}
