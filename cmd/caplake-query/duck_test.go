@@ -179,9 +179,7 @@ func checkTypes(t *testing.T, d database) {
 	if err := json.Unmarshal(out, &doc); err != nil {
 		t.Fatal(err)
 	}
-	var names []string
 	for _, table := range doc.Tables {
-		names = append(names, table.Name)
 		var got, want []string
 		for _, row := range d.rows("SELECT column_name, column_type FROM (DESCRIBE " + table.Name + ")") {
 			got = append(got, strings.ReplaceAll(row, `"`, ""))

@@ -77,6 +77,21 @@ func TestInspectDamage(t *testing.T) {
 	}
 }
 
+// Without the program that has the database, query says how to get it, before
+// it converts anything. What it answers is tested where that program is.
+func TestQueryWithoutProgram(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	code, stdout, stderr := caplake(t, "query", captures, "FROM flows")
+	if code != exitFailed || stdout != "" || !strings.Contains(stderr, "go install") || !strings.Contains(stderr, "make query") {
+		t.Errorf("code %d, %q, %q", code, stdout, stderr)
+	}
+	for _, args := range [][]string{{"query"}, {"query", "a", "b", "c"}, {"query", "--csv", "--json", "a", "b"}, {"query", "-"}, {"query", "--max-rows", "-1", "a", "b"}} {
+		if code, _, _ := caplake(t, args...); code != exitUsage {
+			t.Errorf("%q: code %d", args, code)
+		}
+	}
+}
+
 func TestDryRun(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	code, stdout, stderr := caplake(t, "convert", "--dry-run", captures, "-o", out)
