@@ -172,8 +172,12 @@ func longUDP(e *Evidence) bool {
 	truth, packets, ip := e.number(e.Truth, e.Column), e.number(e.Truth, side+"_packets"), e.number(e.Truth, side+"_bytes")
 	wire := ip
 	if i := slices.Index(e.Kind.More, side+"_wire_bytes"); i >= 0 {
-		if n, err := strconv.ParseInt(e.Truth.More[i], 10, 64); err == nil && n > ip {
+		n, err := strconv.ParseInt(e.Truth.More[i], 10, 64)
+		switch {
+		case err == nil && n > ip:
 			wire = n - 14*packets // the least of a frame around a packet that is longer than it
+		case err == nil && n > 0:
+			wire = n
 		}
 	}
 	return e.number(e.Ours, e.Column) < truth && truth+header*packets > min(ip, wire)
@@ -209,9 +213,13 @@ func unassembled(e *Evidence) bool {
 	return e.Ours == nil && len(e.Group.Ours) == 0 && e.number(e.Truth, "fwd_packets")+e.number(e.Truth, "rev_packets") <= e.ledger("fragments_incomplete")
 }
 
-// carrierAlone: what our flows between the same endpoints are carried by.
+// carrierAlone: what our flows between the same endpoints are carried by, whole
+// or in part.
 func carrierAlone(e *Evidence) bool {
-	if e.Ours != nil || e.Truth.Raw["proto"] != "udp" || !tunnelPorts[e.Truth.Raw["a_port"]] && !tunnelPorts[e.Truth.Raw["b_port"]] || e.View == nil {
+	if e.Truth == nil || e.Ours != nil && e.number(e.Ours, "fwd_packets")+e.number(e.Ours, "rev_packets") >= e.number(e.Truth, "fwd_packets")+e.number(e.Truth, "rev_packets") {
+		return false
+	}
+	if e.Truth.Raw["proto"] != "udp" || !tunnelPorts[e.Truth.Raw["a_port"]] && !tunnelPorts[e.Truth.Raw["b_port"]] || e.View == nil {
 		return false
 	}
 	t, _ := e.View.Table("flows")

@@ -16,6 +16,9 @@ func Goals() []Goal {
 		{Line: "tls (certificate messages)", Percent: 100}, // fingerprints
 		{Line: "tls (dtls)", Percent: 95},
 		{Line: "tls (quic)", Percent: 99.5},
+		{Line: "ja4", Percent: 100},
+		{Line: "community_id", Percent: 100},
+		{Line: "arkime community_id", Percent: 100},
 		{Line: "dns", Percent: 99.5},
 		{Line: "dns", Column: "*", Percent: 99.5},
 		{Line: "zeek conn", Column: "conn_state", Percent: 97},
