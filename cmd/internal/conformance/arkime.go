@@ -44,10 +44,12 @@ func (p *arkime) views(c *Capture) []view {
 var (
 	communityKind = Kind{Name: "tuple", Main: []string{"community_id"}}
 
+	// Payload decides nothing: Arkime counts what its reassembly handed out, once
+	// each, and of a stream joined in its middle nothing.
 	arkimeFlowKind = Kind{
 		Name: "session",
-		Main: []string{"fwd_packets", "fwd_wire_bytes", "fwd_payload", "rev_packets", "rev_wire_bytes", "rev_payload"},
-		More: []string{"vlan"},
+		Main: []string{"fwd_packets", "fwd_wire_bytes", "rev_packets", "rev_wire_bytes"},
+		More: []string{"fwd_payload", "rev_payload", "vlan"},
 	}
 
 	arkimeHelloKind = Kind{
@@ -83,7 +85,7 @@ func arkimeFlows(rows []map[string]string, t *Table) (ids, sessions recordSet) {
 		}
 		ms, _ := strconv.ParseInt(r["first_ms"], 10, 64)
 		sessions.truth = append(sessions.truth, Record{
-			Group: group, Label: group, Raw: r, Time: ms * 1e6, Main: slices.Concat(s[0], s[1]), More: []string{strings.ReplaceAll(r["vlan"], ";", " ")},
+			Group: group, Label: group, Raw: r, Time: ms * 1e6, Main: slices.Concat(s[0][:2], s[1][:2]), More: []string{s[0][2], s[1][2], strings.ReplaceAll(r["vlan"], ";", " ")},
 		})
 	}
 	clear(seen)
@@ -103,8 +105,8 @@ func arkimeFlows(rows []map[string]string, t *Table) (ids, sessions recordSet) {
 			ids.ours = append(ids.ours, Record{Group: group, Label: ourLabel(t, i, "flow"), Row: i, Main: []string{t.Get(i, "community_id")}})
 		}
 		sessions.ours = append(sessions.ours, Record{
-			Group: group, Label: ourLabel(t, i, "flow"), Row: i, Time: t.Int(i, "ts") / 1e6 * 1e6, Main: slices.Concat(s[0], s[1]),
-			More: []string{strings.TrimSpace(t.Get(i, "vlan_id") + " " + t.Get(i, "inner_vlan_id"))},
+			Group: group, Label: ourLabel(t, i, "flow"), Row: i, Time: t.Int(i, "ts") / 1e6 * 1e6, Main: slices.Concat(s[0][:2], s[1][:2]),
+			More: []string{s[0][2], s[1][2], strings.TrimSpace(t.Get(i, "vlan_id") + " " + t.Get(i, "inner_vlan_id"))},
 		})
 	}
 	return ids, sessions

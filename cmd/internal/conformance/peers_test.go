@@ -87,7 +87,7 @@ func TestPeers(t *testing.T) {
 		{"ndpi, a name that says nothing", &ndpi{one(with(nd, "ndpi_proto", "0/Unknown"))}, "ndpi ja3 1/1"},
 		{"ndpi, the wrong end of a JA4", &ndpi{one(with(nd, "ja4", "t13d0101ht_x_z"))}, "ndpi app_proto 1/1; ndpi ja3 0/1 differ ja4:t13d0101h1_x_y"},
 		{"arkime", &arkime{one(ark)}, "arkime community_id 1/1; arkime flows 1/1; arkime tls 1/1"},
-		{"arkime, another payload", &arkime{one(with(ark, "client_payload", "71", "community_id", "1:y"))}, "arkime community_id 0/1 differ community_id:1:x; arkime flows 0/1 differ fwd_payload:70; arkime tls 1/1"},
+		{"arkime, another count", &arkime{one(with(ark, "dst_pkts", "4", "community_id", "1:y"))}, "arkime community_id 0/1 differ community_id:1:x; arkime flows 0/1 differ rev_packets:3; arkime tls 1/1"},
 		{"ja4", &ja4{one(fox)}, "ja4 1/1"},
 		{"ja4, another", &ja4{one(with(fox, "ja4", "t"))}, "ja4 0/1 differ ja4:t13d0101h1_x_y"},
 		{"community id", &communityID{[]map[string]string{tuple}}, "community_id 1/1"},
