@@ -140,7 +140,8 @@ readers: build $(READERS)/venv/ready ## read one dataset by DuckDB, Polars, pand
 	$(GO) run ./cmd/internal/office -o $(LAB)
 	./bin/caplake convert --quiet --overwrite $(ALLCOLUMNS) testdata/captures $(LAB)/office/0910.pcap -o $(READERS)/parquet
 	./bin/caplake convert --quiet --overwrite $(ALLCOLUMNS) --format arrow testdata/captures $(LAB)/office/0910.pcap -o $(READERS)/arrow
-	$(READERS)/venv/bin/python notebooks/readers.py bin/caplake $(READERS)/parquet $(READERS)/arrow
+	./bin/caplake convert --quiet --overwrite $(ALLCOLUMNS) --partition-by hour testdata/captures $(LAB)/office/0910.pcap -o $(READERS)/hours
+	$(READERS)/venv/bin/python notebooks/readers.py bin/caplake $(READERS)/parquet $(READERS)/arrow --partitioned $(READERS)/hours --readme README.md
 
 .PHONY: conformance
 conformance: ## compare with what others say of the captures of a corpus: make conformance CORPUS=DIR

@@ -224,7 +224,7 @@ def main() -> int:
     names = ["DuckDB", "Polars", "pyarrow", "pandas", "Spark"]
     lines = ["| type | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for kind, cells in shown.items():
-        lines.append(f"| {kind} | " + " | ".join(", ".join(sorted(cells[r])) for r in names) + " |")
+        lines.append(f"| `{kind}` | " + " | ".join(", ".join(f"`{t}`" for t in sorted(cells[r])) for r in names) + " |")
     markdown = "\n".join(lines)
     print(f"\n{markdown}\n")
     if never:
