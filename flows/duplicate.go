@@ -28,32 +28,51 @@ import "encoding/binary"
 // neither shards nor workers.
 
 const (
-	recentPackets  = 4     // of a side, among which the original is looked for
-	duplicateTicks = 97657 // 100 ms
-	copiedTicks    = 977   // 1 ms
+	recentPackets  = 4      // of a side, among which the original is looked for; of one that has sent more,
+	ringPackets    = 16     // so many: copies may follow a whole burst
+	duplicateTicks = 97_657 // 100 ms
+	copiedTicks    = 977    // 1 ms
 )
 
-// recent is what is remembered of the packets that a side sent last.
+// recent is what is remembered of the packets that a side sent last. Most flows are short; a side
+// that goes on has a ring besides.
 type recent struct {
-	marks  [recentPackets]uint32 // 0: none
-	ticks  [recentPackets]uint32 // their times in units of 1024 ns; they wrap
-	id     uint16                // identification of the latest
-	sameID bool                  // packets that differ had the same identification
-	next   uint8                 // index of the oldest
-	fresh  uint8                 // so many of the latest came after the peer's last packet
+	few    [recentPackets]seenPacket
+	ring   uint32 // reference of its ring; 0: few is all
+	id     uint16 // identification of the latest
+	sameID bool   // packets that differ had the same identification
+	next   uint8  // number of the next packet, modulo 256
+	fresh  uint8  // so many of the latest came after the peer's last packet
+	latest uint32 // mark of the latest
 }
 
+type seenPacket struct {
+	mark uint32 // 0: none
+	tick uint32 // its time in units of 1024 ns; it wraps
+}
+
+type ring [ringPackets]seenPacket
+
 // duplicate reports whether p, of side, is a packet of f that was seen before, and remembers p.
-func (f *Flow) duplicate(side Side, p *Packet, data []byte) bool {
+func (t *Tracker) duplicate(f *Flow, side Side, p *Packet, data []byte) bool {
 	r := &f.recent[side]
 	f.recent[side.Other()].fresh = 0
+	seen := r.few[:]
+	if r.ring != 0 {
+		seen = t.rings.at(r.ring)[:]
+	}
+	mask := uint8(len(seen) - 1)
 	m, tick := p.mark(data), uint32(uint64(p.Time)>>10)
-	for k := range uint8(recentPackets) {
-		i := (r.next - 1 - k) % recentPackets // from the latest on
-		if r.marks[i] != m {
+	n := uint8(len(seen))
+	if p.Proto == ProtoTCP && t.tcps.at(f.tcp).advancedBy(side, p) {
+		n = 0
+	}
+	for k := range n {
+		q := &seen[(r.next-1-k)&mask] // from the latest on
+		if q.mark != m {
 			continue
 		}
-		age := int32(tick - r.ticks[i])
+		age := int32(tick - q.tick)
 		age = max(age, -age) // merged captures may disagree by a little
 		if p.ID > 1 && !r.sameID {
 			if age >= 0 && age <= duplicateTicks {
@@ -65,16 +84,67 @@ func (f *Flow) duplicate(side Side, p *Packet, data []byte) bool {
 		}
 		break
 	}
-	if latest := r.marks[(r.next-1)%recentPackets]; latest != 0 && latest != m && r.id == p.ID {
+	if r.latest != 0 && r.latest != m && r.id == p.ID {
 		r.sameID = true
 	}
-	r.marks[r.next%recentPackets], r.ticks[r.next%recentPackets], r.id = m, tick, p.ID
+	if r.ring == 0 && r.next == recentPackets {
+		r.ring = t.rings.alloc()
+		g := t.rings.at(r.ring)
+		copy(g[:], r.few[:])
+		seen, mask = g[:], ringPackets-1
+	}
+	seen[r.next&mask], r.id, r.latest = seenPacket{m, tick}, p.ID, m
 	r.next++
-	if r.fresh < recentPackets {
+	if r.fresh < ringPackets {
 		r.fresh++
 	}
 	return false
 }
+
+// advancedBy reports whether p brings bytes, or acknowledges some, that no packet of side did before:
+// then it is no copy, and this is nearly always so.
+func (x *TCP) advancedBy(side Side, p *Packet) bool {
+	st := &x.streams[side]
+	if p.PayloadLen > 0 {
+		return st.begun && st.heldRef == 0 && int32(p.Seq-st.next) >= 0 && p.TCPFlags&SYN == 0
+	}
+	return st.hasAck && p.TCPFlags&ACK != 0 && int32(p.Ack-st.ack) > 0
+}
+
+// forget lets go of what is remembered of f, which ends.
+func (t *Tracker) forget(f *Flow) {
+	for i := range f.recent {
+		if ref := f.recent[i].ring; ref != 0 {
+			t.rings.release(ref)
+		}
+	}
+}
+
+// ringSlab holds rings in chunks that never move, and hands out references.
+type ringSlab struct {
+	chunks [][]ring
+	free   []uint32
+	used   uint32
+}
+
+func (s *ringSlab) at(ref uint32) *ring { return &s.chunks[(ref-1)/slabChunk][(ref-1)%slabChunk] }
+
+// alloc returns the reference of a ring with nothing in it.
+func (s *ringSlab) alloc() uint32 {
+	if n := len(s.free); n > 0 {
+		ref := s.free[n-1]
+		s.free = s.free[:n-1]
+		*s.at(ref) = ring{}
+		return ref
+	}
+	if int(s.used) == len(s.chunks)*slabChunk {
+		s.chunks = append(s.chunks, make([]ring, slabChunk))
+	}
+	s.used++
+	return s.used
+}
+
+func (s *ringSlab) release(ref uint32) { s.free = append(s.free, ref) }
 
 // mark returns a number for what a packet and its copies have in common.
 func (p *Packet) mark(data []byte) uint32 {

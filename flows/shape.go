@@ -151,7 +151,7 @@ func (h *sideShape) place(size, offset int, b []byte) {
 			h.payload[k] = c
 		}
 	}
-	h.done = h.prefix() == size
+	h.done = h.done || h.prefix() == size
 }
 
 // prefix returns how many of the first bytes there are without a hole.

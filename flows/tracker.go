@@ -138,7 +138,8 @@ type Tracker struct {
 	pool     segmentPool
 	crowd    int     // flows that the latest find walked over for their hash alone
 	shapes   *shapes // nil: nothing is kept
-	copied   bool    // the packet at hand is a duplicate
+	rings    ringSlab
+	copied   bool // the packet at hand is a duplicate
 	Stats    Stats
 }
 
@@ -178,7 +179,7 @@ func (f *Flow) Ignore() { f.ignore = true }
 func (t *Tracker) Add(p *Packet, data []byte) {
 	f, side := t.find(p)
 	var before started // the flow of this tuple that p ended
-	t.copied = f != nil && f.duplicate(side, p, data)
+	t.copied = f != nil && t.duplicate(f, side, p, data)
 	if t.copied {
 		t.countCopy(f, side, p)
 		if t.cfg.Dedup {
@@ -194,7 +195,7 @@ func (t *Tracker) Add(p *Packet, data []byte) {
 	if f == nil {
 		f, side = t.start(p, data)
 		f.tie = t.tie(f, before)
-		f.duplicate(side, p, data)
+		t.duplicate(f, side, p, data)
 		t.consumer.Started(f, p)
 	}
 	t.count(f, side, p)
@@ -549,6 +550,7 @@ func (t *Tracker) Finish(f *Flow, reason EndReason) {
 		t.tellShape(f)
 		t.consumer.Ended(f, nil)
 	}
+	t.forget(f)
 	f.live = false
 	t.wheel.remove(f, &t.slab)
 	t.table.remove(f.hash, f.ref, &t.slab)
