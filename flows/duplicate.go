@@ -40,7 +40,7 @@ type recent struct {
 	few    [recentPackets]seenPacket
 	ring   uint32 // reference of its ring; 0: few is all
 	id     uint16 // identification of the latest
-	sameID bool   // packets that differ had the same identification
+	sameID bool   // the latest two that differ have the same identification
 	next   uint8  // number of the next packet, modulo 256
 	fresh  uint8  // so many of the latest came after the peer's last packet
 	latest uint32 // mark of the latest
@@ -84,8 +84,8 @@ func (t *Tracker) duplicate(f *Flow, side Side, p *Packet, data []byte) bool {
 		}
 		break
 	}
-	if r.latest != 0 && r.latest != m && r.id == p.ID {
-		r.sameID = true
+	if r.latest != 0 && r.latest != m {
+		r.sameID = r.id == p.ID
 	}
 	if r.ring == 0 && r.next == recentPackets {
 		r.ring = t.rings.alloc()
