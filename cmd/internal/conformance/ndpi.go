@@ -67,9 +67,10 @@ var ndpiNameKind = Kind{
 // ndpiNames lays the names of each tuple side by side. Of a flow that nDPI gave
 // no name, or that of a service which it told by its address, it says nothing.
 // Nor of a tuple without a byte of payload: there nDPI names a port, while
-// app_proto is by definition what the payload is of.
+// app_proto is by definition what the payload is of. The names are counted apart:
+// those of a port, where nDPI knows nothing of the payload, cannot be told from others.
 func ndpiNames(rows []map[string]string, t *Table) recordSet {
-	set := recordSet{table: "ndpi app_proto", kind: &ndpiNameKind, partial: true}
+	set := recordSet{table: "ndpi app_proto", kind: &ndpiNameKind, apart: true, partial: true}
 	byGroup := func() (func(group, label string, names []string, raw map[string]string), func() []Record) {
 		at := map[string]int{}
 		var rs []Record
