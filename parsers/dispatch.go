@@ -273,6 +273,15 @@ func (d *Dispatcher) probe(f *flows.Flow, e *session, side flows.Side, at flows.
 		d.afterwards(f, e, at)
 		return
 	}
+	if n := sslRequest(whole); 0 < n && n < len(whole) {
+		rest := bytes.Clone(whole[n:])
+		if told := len(whole) - len(data); n > told {
+			d.unrecognized(f, side, data[:n-told])
+		}
+		p.buf = p.buf[:0]
+		d.probe(f, e, side, at, rest)
+		return
+	}
 	d.unrecognized(f, side, data)
 	if v == Maybe && len(whole) < maxProbe {
 		if len(p.buf) == 0 {
@@ -290,6 +299,22 @@ func (d *Dispatcher) probe(f *flows.Flow, e *session, side flows.Side, at flows.
 	if !began { // what came before was of no protocol, but this may begin one: STARTTLS and what follows it
 		d.probe(f, e, side, at, data)
 	}
+}
+
+// sslRequest returns the length of a packet at the beginning of b by which a client of MySQL
+// or MariaDB goes over to TLS, 0 if there is none. The client does not wait for an answer, so
+// that its hello may be in the same segment. PostgreSQL's has to wait for one; a client that
+// does not is understood as well.
+func sslRequest(b []byte) int {
+	const clientProtocol41, clientSSL = 0x02, 0x08 // of the second byte of the capabilities
+	switch {
+	case len(b) >= 8 && string(b[:8]) == "\x00\x00\x00\x08\x04\xd2\x16\x2f":
+		return 8
+	case len(b) >= 36 && string(b[:3]) == "\x20\x00\x00" && b[5]&(clientProtocol41|clientSSL) == clientProtocol41|clientSSL &&
+		len(bytes.Trim(b[13:32], "\x00")) == 0: // then MariaDB has further capabilities
+		return 36
+	}
+	return 0
 }
 
 func (d *Dispatcher) attach(f *flows.Flow, e *session, index int, side flows.Side, at flows.Stamp) {

@@ -29,7 +29,7 @@ type Certificate struct {
 	SANIP              []string `parquet:"san_ip,optional,list" id:"14" doc:"IP addresses among the alternative names"`
 	SANEmail           []string `parquet:"san_email,optional,list" id:"15" doc:"mail addresses among the alternative names"`
 	SANURI             []string `parquet:"san_uri,optional,list" id:"16" doc:"URIs among the alternative names"`
-	IsCA               *bool    `parquet:"is_ca,optional" id:"17" doc:"whether the basic constraints say that it is a certificate authority's"`
+	IsCA               *bool    `parquet:"is_ca,optional" id:"17" doc:"whether it is a certificate authority's by its basic constraints; version 3 without them: false; NULL: of version 1 or 2, or not readable (RFC 5280)"`
 	PathLen            *int32   `parquet:"path_len,optional,dict" id:"18" doc:"path length of the basic constraints; NULL: no limit"`
 	KeyUsage           []string `parquet:"key_usage,optional,list,dict" id:"19" doc:"key usages (digital_signature, key_cert_sign and so on)"`
 	ExtendedKeyUsage   []string `parquet:"extended_key_usage,optional,list,dict" id:"20" doc:"extended key usages (server_auth, client_auth and so on), else their OIDs"`
@@ -101,8 +101,10 @@ func appendCertificate(dst []Certificate, raw *tls.RawCertificate, at flows.Stam
 		r.KeyBits = a.Int32(int32(c.KeyBits))
 	}
 	if c.KeyType != "" { // read up to the key, and so past the names
-		r.IsCA = a.Bool(c.IsCA)
 		r.SelfSigned = a.Bool(c.SelfSigned)
+	}
+	if c.HasIsCA {
+		r.IsCA = a.Bool(c.IsCA)
 	}
 	if c.PathLen >= 0 {
 		r.PathLen = a.Int32(int32(c.PathLen))

@@ -252,7 +252,6 @@ type scratch struct {
 	page    []byte
 	indexes []int32 // into the dictionary of the column at hand
 	table   []int32 // indexes plus one by value, or hash
-	keys    []uint64
 	lengths []int32
 	delta   delta.BinaryPackedEncoding
 	rle     rle.DictionaryEncoding

@@ -27,6 +27,7 @@ type options struct {
 	fileSize                size
 	partitionBy             string
 	headers, fingerprints   bool
+	certificateDER          bool
 	noChecksums, noHash     bool
 	noDecap, dedup, entropy bool
 	bodyHash, bodyMIME      bool
@@ -90,6 +91,7 @@ func (o *options) groups() []group {
 	fs = add("What the rows say")
 	fs.BoolVar(&o.headers, "headers", false, "write the headers of HTTP requests and responses as lists")
 	fs.BoolVar(&o.fingerprints, "fingerprints", false, "write the strings that JA3, JA3S and JA4 are made from")
+	fs.BoolVar(&o.certificateDER, "certificate-der", false, "write the bytes of each certificate to certificates.der")
 	fs.BoolVar(&o.noChecksums, "no-checksums", false, "do not verify checksums of IP, TCP and UDP")
 	fs.BoolVar(&o.noHash, "no-hash", false, "do not compute the SHA-256 of the captures")
 	fs.BoolVar(&o.noDecap, "no-decap", false, "do not look into tunnels: what is in one belongs to the flow of its carrier")
@@ -168,7 +170,7 @@ func (o *options) config() run.Config {
 	return run.Config{
 		Out: o.out, Table: o.table, Format: o.format, Overwrite: o.overwrite, RowGroupRows: int(o.rowGroupRows),
 		FileSize: int64(o.fileSize), PartitionBy: o.partitionBy, ZstdLevel: int(o.zstdLevel),
-		Headers: o.headers, Fingerprints: o.fingerprints, NoChecksums: o.noChecksums, NoHash: o.noHash, NoDecap: o.noDecap,
+		Headers: o.headers, Fingerprints: o.fingerprints, CertificateDER: o.certificateDER, NoChecksums: o.noChecksums, NoHash: o.noHash, NoDecap: o.noDecap,
 		Dedup: o.dedup, SPLT: int(o.splt), FirstBytes: int(o.firstBytes), Entropy: o.entropy,
 		BodyHash: o.bodyHash, BodyMIME: o.bodyMIME,
 		TCPIdle: time.Duration(o.tcpIdle), UDPIdle: time.Duration(o.udpIdle),

@@ -56,7 +56,7 @@ func convertWith(cfg run.Config, out string) error {
 	if cfg.Shards == 0 {
 		cfg.Shards = 4
 	}
-	cfg.Headers, cfg.Fingerprints, cfg.BodyHash, cfg.BodyMIME, cfg.Entropy, cfg.SPLT, cfg.FirstBytes = true, true, true, true, true, 8, 16
+	cfg.Headers, cfg.Fingerprints, cfg.CertificateDER, cfg.BodyHash, cfg.BodyMIME, cfg.Entropy, cfg.SPLT, cfg.FirstBytes = true, true, true, true, true, true, 8, 16
 	_, err := run.Convert(context.Background(), cfg, nil)
 	return err
 }

@@ -35,9 +35,13 @@ type Certificate struct {
 
 	HasBasicConstraints bool
 	IsCA                bool
-	PathLen             int // -1: no limit
-	KeyUsage            []string
-	ExtKeyUsage         []string // names; OIDs of those that have none
+	// HasIsCA: the certificate says whether it is an authority's: by basic
+	// constraints, or as one of version 3 by having none (RFC 5280 section
+	// 4.2.1.9). Of versions 1 and 2 that is agreed elsewhere (section 6.1.4 (k)).
+	HasIsCA     bool
+	PathLen     int // -1: no limit
+	KeyUsage    []string
+	ExtKeyUsage []string // names; OIDs of those that have none
 
 	// SelfSigned: subject and issuer are the same, and key identifiers,
 	// where present, too. The signature is not verified.
@@ -140,15 +144,18 @@ func (c *Certificate) read(data []byte) (fault string) {
 	tbs.take(0xa1)
 	tbs.take(0xa2)
 	var subjectKey, authorityKey []byte
+	c.HasIsCA = c.Version == 3
 	if exts, ok := tbs.take(0xa3); ok {
 		list, ok := exts.take(tagSequence)
 		if !ok {
 			fault = firstOf(fault, "extensions")
+			c.HasIsCA = false
 		}
 		for len(list) > 0 {
 			ext, ok := list.take(tagSequence)
 			if !ok {
 				fault = firstOf(fault, "extensions")
+				c.HasIsCA = c.HasBasicConstraints
 				break
 			}
 			oid, _ := ext.take(tagOID)
@@ -398,9 +405,10 @@ func (c *Certificate) extension(arc byte, value der) (fault string) {
 	case 19: // basicConstraints, section 4.2.1.9
 		s, ok := value.take(tagSequence)
 		if !ok {
+			c.HasIsCA = false
 			return "basic_constraints"
 		}
-		c.HasBasicConstraints = true
+		c.HasBasicConstraints, c.HasIsCA = true, true
 		if ca, ok := s.take(tagBoolean); ok {
 			c.IsCA = len(ca) == 1 && ca[0] != 0
 		}

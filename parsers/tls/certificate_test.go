@@ -59,7 +59,7 @@ func TestParseCertificate(t *testing.T) {
 		KeyType: "ec", KeyBits: 256, Curve: "secp256r1", SignatureAlgorithm: "ecdsa-with-SHA256",
 		HasSAN: true, DNS: []string{"www.example.com", "*.example.net"}, IPs: []string{"192.0.2.7", "2001:db8::1"},
 		Emails: []string{"root@example.com"}, URIs: []string{"spiffe://example.org/a"},
-		HasBasicConstraints: true, IsCA: true, PathLen: 3,
+		HasBasicConstraints: true, IsCA: true, HasIsCA: true, PathLen: 3,
 		KeyUsage: []string{"digital_signature", "key_cert_sign", "decipher_only"}, ExtKeyUsage: []string{"server_auth", "1.3.6.1.4.1.99999"},
 		SelfSigned: true,
 	}
@@ -239,6 +239,48 @@ func agree(t *testing.T, der []byte) {
 	}
 	if c.CommonName != cleanText(x.Subject.CommonName) && strings.Count(c.Subject, "CN=") == 1 {
 		t.Errorf("common name %q, want %q", c.CommonName, x.Subject.CommonName)
+	}
+}
+
+// What a certificate says of being an authority's, by version and extensions.
+func TestIsCA(t *testing.T) {
+	item := func(tag byte, parts ...string) string {
+		s := strings.Join(parts, "")
+		if len(s) > 127 {
+			return string([]byte{tag, 0x81, byte(len(s))}) + s
+		}
+		return string([]byte{tag, byte(len(s))}) + s
+	}
+	const (
+		name  = "\x30\x00"
+		alg   = "\x30\x05\x06\x03\x2b\x65\x70"
+		valid = "\x30\x1e\x17\x0d240101000000Z\x17\x0d250101000000Z"
+		oid   = "\x06\x03\x55\x1d\x13"
+	)
+	v2, v3 := item(0xa0, "\x02\x01\x01"), item(0xa0, "\x02\x01\x02")
+	ext := func(content string) string { return item(0xa3, item(0x30, content)) }
+	basic := func(value string) string { return ext(item(0x30, oid, item(0x04, value))) }
+	for _, tt := range []struct {
+		name, version, extensions string
+		is, has                   bool
+	}{
+		{"version 1", "", "", false, false},
+		{"version 2", v2, "", false, false},
+		{"version 3 without extensions", v3, "", false, true},
+		{"version 3 with another extension", v3, ext(item(0x30, "\x06\x03\x55\x1d\x0e", "\x04\x03\x04\x01x")), false, true},
+		{"an authority's", v3, basic("\x30\x03\x01\x01\xff"), true, true},
+		{"by default it is none", v3, basic("\x30\x00"), false, true},
+		{"version 1, with what it cannot have", "", basic("\x30\x03\x01\x01\xff"), true, true},
+		{"damaged basic constraints", v3, basic("\x31\x00"), false, false},
+		{"damaged extensions", v3, ext("\x30\x70"), false, false},
+		{"damage behind the basic constraints", v3, ext(item(0x30, oid, item(0x04, "\x30\x03\x01\x01\xff")) + "\x30\x70"), true, true},
+	} {
+		key := item(0x30, alg, item(0x03, "\x00"+strings.Repeat("k", 32)))
+		tbs := item(0x30, tt.version, "\x02\x01\x01", alg, name, valid, name, key, tt.extensions)
+		c := ParseCertificate([]byte(item(0x30, tbs, alg, "\x03\x01\x00")))
+		if c.KeyType != "ed25519" || c.IsCA != tt.is || c.HasIsCA != tt.has {
+			t.Errorf("%s: key %q, is %v, has %v (%s)", tt.name, c.KeyType, c.IsCA, c.HasIsCA, c.Malformed)
+		}
 	}
 }
 

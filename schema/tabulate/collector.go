@@ -13,6 +13,7 @@ import (
 type Config struct {
 	Headers      bool // HTTP header lists
 	Fingerprints bool // the strings behind ja3, ja3s and ja4
+	DER          bool // the bytes of certificates
 	BodyHash     bool // SHA-256 of HTTP bodies
 	BodyType     bool // type of HTTP bodies by their content
 
@@ -183,7 +184,7 @@ func (c *Collector) noteCertificates(m *tls.Handshake, row *schema.Session, cach
 	if len(m.ServerChain)+len(m.ClientChain) == 0 {
 		return
 	}
-	c.certRows = schema.AppendCertificates(c.certRows[:0], m, row, &c.certArena, cache, schema.CertificateOptions{})
+	c.certRows = schema.AppendCertificates(c.certRows[:0], m, row, &c.certArena, cache, schema.CertificateOptions{DER: c.cfg.DER})
 	for _, r := range c.certRows {
 		keepEarliest(c.sightings, r)
 	}

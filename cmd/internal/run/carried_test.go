@@ -144,6 +144,8 @@ func TestCarried(t *testing.T) {
 	answers := limit + frame(settings, 1, 0, "") + frame(headers, endHeaders, 1, block(":status", "200")) +
 		frame(headers, endHeaders|endStream, 3, block(":status", "404")) + frame(data, endStream, 1, "one")
 	newTCP := func(port uint16) *wire { return newWire(6, port, true) }
+	greeting := "\x4a\x00\x00\x00\x0a8.0.33\x00\x08\x00\x00\x00" + strings.Repeat("a", 8) + "\x00\xff\xff\xff\x02\x00\xff\xdf\x15" + strings.Repeat("\x00", 10) + strings.Repeat("b", 12) + "\x00caching_sha2_password\x00"
+	request := "\x20\x00\x00\x01\x85\xae\xff\x19\x00\x00\x00\x01\xff" + strings.Repeat("\x00", 23)
 	const rowGet = "1 complete GET /inner inner.test 1.1 200"
 	for _, tt := range []struct {
 		name  string
@@ -177,8 +179,11 @@ func TestCarried(t *testing.T) {
 			s("<stream:stream from='inner.test' xmlns='jabber:client'><stream:features><starttls/></stream:features>").
 			c("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").s("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").c(client), "xmpp payload", nil, []string{"inner.test"}},
 		{"postgresql, SSLRequest", newTCP(5432).c("\x00\x00\x00\x08\x04\xd2\x16\x2f").s("S").c(client), "postgresql payload", nil, []string{"inner.test"}},
-		{"mysql, SSL request", newTCP(3306).s("\x4a\x00\x00\x00\x0a8.0.33\x00\x08\x00\x00\x00" + strings.Repeat("a", 8) + "\x00\xff\xff\xff\x02\x00\xff\xdf\x15" + strings.Repeat("\x00", 10) + strings.Repeat("b", 12) + "\x00caching_sha2_password\x00").
-			c("\x20\x00\x00\x01\x85\xae\xff\x19\x00\x00\x00\x01\xff" + strings.Repeat("\x00", 23)).c(client), "mysql payload", nil, []string{"inner.test"}},
+		{"postgresql, SSLRequest and hello in one segment", newTCP(5432).c("\x00\x00\x00\x08\x04\xd2\x16\x2f" + client).s("S"), "postgresql payload", nil, []string{"inner.test"}},
+		{"mysql, SSL request", newTCP(3306).s(greeting).c(request).c(client), "mysql payload", nil, []string{"inner.test"}},
+		{"mysql, SSL request and hello in one segment", newTCP(3306).s(greeting).c(request + client), "mysql payload", nil, []string{"inner.test"}},
+		{"mysql, SSL request and hello in one segment and a half", newTCP(3306).s(greeting).c(request + client[:3]).c(client[3:]), "mysql payload", nil, []string{"inner.test"}},
+		{"mysql, a login that does not ask for TLS", newTCP(3306).s(greeting).c(request[:5] + "\xa6" + request[6:] + client), "mysql payload", nil, nil},
 		{"what two sides may be is certain", newTCP(4110).s("+OK\r\n").c("USER me\r\n"), "pop3 payload", nil, nil},
 		{"what one side may be is not", newTCP(4110).s("+OK\r\n"), "", nil, nil},
 		{"but its port may say it", newTCP(110).s("+OK\r\n"), "pop3 port", nil, nil},

@@ -24,23 +24,24 @@ import (
 // default, which Default spells out. What the rows say depends on the fields
 // up to Filter alone; the rest says where and how fast.
 type Config struct {
-	Shards       int    // fixed partitions of the flows; default 64
-	Format       string // "parquet" (default), "arrow" or "ndjson"
-	RowGroupRows int    // rows of a row group or record batch; default 65536
-	FileSize     int64  // bytes at which a file of a table ends, at whole row groups; default 512 MiB
-	PartitionBy  string // "date" or "hour": folders by ts; default: none
-	ZstdLevel    int    // compression of Parquet pages, 1 to 22; default 1
-	Headers      bool   // write HTTP header lists
-	Fingerprints bool   // write the strings behind ja3, ja3s and ja4
-	NoChecksums  bool   // leave IP, TCP and UDP checksums unverified
-	NoHash       bool   // leave captures unhashed
-	NoDecap      bool   // --no-decap: leave datagrams in tunnels over IP to the flow of their carrier
-	Dedup        bool   // leave out packets that were captured before
-	SPLT         int    // list so many of a flow's first packets; at most 255
-	FirstBytes   int    // keep so many bytes of each side's first payload; at most 65535
-	Entropy      bool   // compute the entropy of payload
-	BodyHash     bool   // compute the SHA-256 of HTTP bodies
-	BodyMIME     bool   // tell the type of HTTP bodies by their content
+	Shards         int    // fixed partitions of the flows; default 64
+	Format         string // "parquet" (default), "arrow" or "ndjson"
+	RowGroupRows   int    // rows of a row group or record batch; default 65536
+	FileSize       int64  // bytes at which a file of a table ends, at whole row groups; default 512 MiB
+	PartitionBy    string // "date" or "hour": folders by ts; default: none
+	ZstdLevel      int    // compression of Parquet pages, 1 to 22; default 1
+	Headers        bool   // write HTTP header lists
+	Fingerprints   bool   // write the strings behind ja3, ja3s and ja4
+	CertificateDER bool   // write the bytes of certificates
+	NoChecksums    bool   // leave IP, TCP and UDP checksums unverified
+	NoHash         bool   // leave captures unhashed
+	NoDecap        bool   // --no-decap: leave datagrams in tunnels over IP to the flow of their carrier
+	Dedup          bool   // leave out packets that were captured before
+	SPLT           int    // list so many of a flow's first packets; at most 255
+	FirstBytes     int    // keep so many bytes of each side's first payload; at most 65535
+	Entropy        bool   // compute the entropy of payload
+	BodyHash       bool   // compute the SHA-256 of HTTP bodies
+	BodyMIME       bool   // tell the type of HTTP bodies by their content
 
 	// Times of packets after which a flow is over; negative means never.
 	// Their defaults are those of flows.Config.
@@ -276,6 +277,7 @@ func (c *Config) tabulate() tabulate.Config {
 	return tabulate.Config{
 		Headers:      c.Headers,
 		Fingerprints: c.Fingerprints,
+		DER:          c.CertificateDER,
 		BodyHash:     c.BodyHash,
 		BodyType:     c.BodyMIME,
 		MaxPending:   c.MaxPending,
@@ -322,6 +324,7 @@ func (c *Config) effective() map[string]string {
 		"zstd_level":         strconv.Itoa(c.ZstdLevel),
 		"headers":            strconv.FormatBool(c.Headers),
 		"fingerprints":       strconv.FormatBool(c.Fingerprints),
+		"certificate_der":    strconv.FormatBool(c.CertificateDER),
 		"checksums":          strconv.FormatBool(!c.NoChecksums),
 		"hash":               strconv.FormatBool(!c.NoHash),
 		"decap":              strconv.FormatBool(!c.NoDecap),

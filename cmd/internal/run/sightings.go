@@ -23,6 +23,7 @@ import (
 // So the table is exact and the same whatever the bound and the workers.
 type sightings struct {
 	max     int64 // bytes in memory
+	der     bool  // keep the bytes of certificates
 	scratch func() (*os.File, error)
 
 	certs map[string]schema.Certificate // by fingerprint
@@ -36,8 +37,8 @@ type sightings struct {
 	err  error
 }
 
-func newSightings(max int64) *sightings {
-	return &sightings{max: max, certs: make(map[string]schema.Certificate)}
+func newSightings(max int64, der bool) *sightings {
+	return &sightings{max: max, der: der, certs: make(map[string]schema.Certificate)}
 }
 
 // note takes the certificates of a handshake.
@@ -45,7 +46,7 @@ func (s *sightings) note(m *tls.Handshake, row *schema.Session, cache *schema.Ce
 	if len(m.ServerChain)+len(m.ClientChain) == 0 {
 		return
 	}
-	s.rows = schema.AppendCertificates(s.rows[:0], m, row, &s.arena, cache, schema.CertificateOptions{})
+	s.rows = schema.AppendCertificates(s.rows[:0], m, row, &s.arena, cache, schema.CertificateOptions{DER: s.der})
 	for i := range s.rows {
 		c := &s.rows[i]
 		old, known := s.certs[c.SHA256]

@@ -19,7 +19,7 @@ func TestSightings(t *testing.T) {
 	want := make(map[string]schema.Certificate)
 	var all []*sightings
 	for w := range 3 {
-		s := newSightings(1 << 40)
+		s := newSightings(1<<40, true)
 		s.scratch = func() (*os.File, error) { return os.Create(filepath.Join(t.TempDir(), "scratch")) }
 		defer s.close()
 		for i := range 1000 {

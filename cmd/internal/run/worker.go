@@ -41,7 +41,7 @@ type due struct {
 
 func newWorker(number int, c *Config, m *merger) *worker {
 	w := &worker{number: number, workers: uint64(c.Workers), shards: uint64(c.Shards), merger: m, acts: make(ledger)}
-	w.sightings = newSightings(c.MaxCertificateBytes / int64(c.Workers))
+	w.sightings = newSightings(c.MaxCertificateBytes/int64(c.Workers), c.CertificateDER)
 	rows := c.tabulate()
 	rows.Certificates = w.sightings.note
 	rows.GaveUp = func(_ *flows.Flow, at flows.Stamp, messages int) {

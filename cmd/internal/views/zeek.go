@@ -199,7 +199,7 @@ func zeekX509() view {
 		{"san.uri", "san_uri", "URIs"},
 		{"san.email", "san_email", "mail addresses"},
 		{"san.ip", "san_ip", "addresses"},
-		{"basic_constraints.ca", "is_ca", "whether it is an authority's; NULL: no basic constraints"},
+		{"basic_constraints.ca", "is_ca", "whether it is an authority's; NULL: a certificate of version 1 or 2 does not say"},
 		{"basic_constraints.path_len", "path_len", "path length"},
 		{"host_cert", "fingerprint_sha256 IN (SELECT cert_fingerprints[1] FROM tls WHERE cert_fingerprints IS NOT NULL)", "whether a server sent it as its own"},
 		{"client_cert", "fingerprint_sha256 IN (SELECT unnest(client_cert_fingerprints) FROM tls WHERE client_cert_fingerprints IS NOT NULL)", "whether a client sent it"},
