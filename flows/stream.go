@@ -13,8 +13,8 @@ import (
 //
 // Bytes that begin at next are handed on at once, out of the packet itself.
 // Bytes beyond it are held, copied, until the hole before them is filled or
-// given up. Of bytes that come twice the first are kept; where both copies are
-// at hand they are compared.
+// given up. Of bytes that come twice the first are kept, or the last of those held where Config.Overlap
+// says so; where both copies are at hand they are compared.
 //
 // A hole is given up, as a gap, when the peer has acknowledged bytes behind it
 // and it was not filled within gapPatience of packet time; when a bound on
@@ -152,8 +152,12 @@ func (t *Tracker) hold(f *Flow, x *TCP, side Side, at Stamp, seq, n uint32, data
 				if !t.copied {
 					stats.RetransmitBytes += uint64(k)
 				}
-				if a, b := cut(h.buf, off, k), cut(data, 0, k); !bytes.Equal(a[:min(len(a), len(b))], b[:min(len(a), len(b))]) {
+				a, b := cut(h.buf, off, k), cut(data, 0, k) // either may have been cut by the capture
+				if both := min(len(a), len(b)); !bytes.Equal(a[:both], b[:both]) {
 					differs = true
+					if t.cfg.Overlap == OverlapLast {
+						copy(a, b)
+					}
 				}
 				seq += k
 				data = data[min(int(k), len(data)):]

@@ -28,6 +28,9 @@ type Config struct {
 	MaxHeld         int // bytes held in all; default 64 MiB
 	MaxHeldSegments int // segments of one side held; default 1024
 
+	// Overlap says which bytes stand where segments beyond a hole disagree. In order, what came first always stands.
+	Overlap Overlap
+
 	// Dedup leaves out packets that were captured before: they count as Duplicates and nowhere else.
 	Dedup bool
 	// What to keep of a flow's beginning, for a ShapeConsumer. Zero: nothing, which costs nothing.
@@ -35,6 +38,18 @@ type Config struct {
 	PayloadBytes int  // so many bytes of each side's payload, at most 65535
 	Entropy      bool // entropy of each side's payload
 }
+
+// Overlap is what reassembly does with bytes of a TCP side that come again with another content. Hosts
+// differ in this, and so does what a program that listens in should follow. It is of bytes that are held behind a hole:
+// what has been told to the Consumer is never told again. Either way TCPStats.OverlapMismatches counts.
+type Overlap uint8
+
+const (
+	OverlapFirst Overlap = iota // those that came first stand
+	OverlapLast                 // those that came last stand, with the Stamp of the first
+)
+
+func (o Overlap) String() string { return [...]string{"first", "last"}[o] }
 
 const (
 	second = int64(1e9)

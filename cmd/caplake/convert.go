@@ -30,6 +30,7 @@ type options struct {
 	certificateDER          bool
 	noChecksums, noHash     bool
 	noDecap, dedup, entropy bool
+	overlap                 string
 	bodyHash, bodyMIME      bool
 	splt, firstBytes        count
 	tcpIdle, udpIdle        timeout
@@ -99,6 +100,8 @@ func (o *options) groups() []group {
 	fs.BoolVar(&o.bodyHash, "body-hash", false, "compute the SHA-256 of the bodies of HTTP messages")
 	fs.BoolVar(&o.bodyMIME, "body-mime", false, "tell the media type of the bodies of HTTP messages by their content")
 	fs.BoolVar(&o.dedup, "dedup", false, "leave out packets that were captured before; they are counted as duplicates only")
+	fs.StringVar(&o.overlap, "overlap", "", "of bytes of a TCP side that differ and wait behind a hole, `WHICH` stand: those that came first or last (default: first)")
+	note(fs, "overlap", noteValues, "first", "last")
 	number(fs, &o.splt, "splt", d.SPLT, "list size, direction and time of so many first packets of a flow, at most 255")
 	number(fs, &o.firstBytes, "first-bytes", d.FirstBytes, "write so many first bytes of each side's payload, at most 65535")
 	fs.BoolVar(&o.entropy, "payload-entropy", false, "compute the entropy of each side's payload")
@@ -171,7 +174,7 @@ func (o *options) config() run.Config {
 		Out: o.out, Table: o.table, Format: o.format, Overwrite: o.overwrite, RowGroupRows: int(o.rowGroupRows),
 		FileSize: int64(o.fileSize), PartitionBy: o.partitionBy, ZstdLevel: int(o.zstdLevel),
 		Headers: o.headers, Fingerprints: o.fingerprints, CertificateDER: o.certificateDER, NoChecksums: o.noChecksums, NoHash: o.noHash, NoDecap: o.noDecap,
-		Dedup: o.dedup, SPLT: int(o.splt), FirstBytes: int(o.firstBytes), Entropy: o.entropy,
+		Dedup: o.dedup, Overlap: o.overlap, SPLT: int(o.splt), FirstBytes: int(o.firstBytes), Entropy: o.entropy,
 		BodyHash: o.bodyHash, BodyMIME: o.bodyMIME,
 		TCPIdle: time.Duration(o.tcpIdle), UDPIdle: time.Duration(o.udpIdle),
 		ICMPIdle: time.Duration(o.icmpIdle), OtherIdle: time.Duration(o.otherIdle),

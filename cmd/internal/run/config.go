@@ -37,6 +37,7 @@ type Config struct {
 	NoHash         bool   // leave captures unhashed
 	NoDecap        bool   // --no-decap: leave datagrams in tunnels over IP to the flow of their carrier
 	Dedup          bool   // leave out packets that were captured before
+	Overlap        string // "first" (default) or "last": which of held bytes that differ stand; see flows.Overlap
 	SPLT           int    // list so many of a flow's first packets; at most 255
 	FirstBytes     int    // keep so many bytes of each side's first payload; at most 65535
 	Entropy        bool   // compute the entropy of payload
@@ -169,6 +170,9 @@ func (c *Config) Validate() error {
 	if c.FileSize < 0 {
 		bad("--file-size %d: must be positive", c.FileSize)
 	}
+	if c.Overlap != "" && c.Overlap != "first" && c.Overlap != "last" {
+		bad("--overlap %q: must be first or last", c.Overlap)
+	}
 	if c.PartitionBy != "" && c.PartitionBy != "date" && c.PartitionBy != "hour" {
 		bad("--partition-by %q: must be date or hour", c.PartitionBy)
 	}
@@ -266,10 +270,18 @@ func (c *Config) tracking() flows.Config {
 		MaxHeld:         max(1, int(c.MaxHeld/int64(c.Shards))),
 		MaxHeldSegments: c.MaxHeldSegments,
 		Dedup:           c.Dedup,
+		Overlap:         c.overlap(),
 		Packets:         c.SPLT,
 		PayloadBytes:    c.FirstBytes,
 		Entropy:         c.Entropy,
 	}
+}
+
+func (c *Config) overlap() flows.Overlap {
+	if c.Overlap == flows.OverlapLast.String() {
+		return flows.OverlapLast
+	}
+	return flows.OverlapFirst
 }
 
 // tabulate returns what the rows hold.
@@ -328,6 +340,7 @@ func (c *Config) effective() map[string]string {
 		"checksums":          strconv.FormatBool(!c.NoChecksums),
 		"hash":               strconv.FormatBool(!c.NoHash),
 		"decap":              strconv.FormatBool(!c.NoDecap),
+		"overlap":            c.overlap().String(),
 		"dedup":              strconv.FormatBool(c.Dedup),
 		"splt":               strconv.Itoa(c.SPLT),
 		"first_bytes":        strconv.Itoa(c.FirstBytes),
