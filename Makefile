@@ -72,14 +72,14 @@ packages: ## .deb and .rpm of the release
 	@rm -rf out/stage out/packages && mkdir -p out/packages
 	$(MAKE) -s install-files PROGRAM=$(RELEASE)/caplake DESTDIR=out/stage PREFIX=/usr
 	set -e; export ARCH=$$($(GO) env GOARCH) VERSION=$$($(RELEASE)/caplake version | sed -n '1s/^caplake \([^ ]*\).*/\1/p') SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \
-	for kind in deb rpm; do $(GO) run $(NFPM) package -f nfpm.yaml -p $$kind -t out/packages/; done
+	for kind in deb rpm; do $(GO) run $(NFPM) package -f .nfpm.yaml -p $$kind -t out/packages/; done
 	@ls -l out/packages
 
 .PHONY: demo
 demo: query ## convert testdata's captures to out/demo and query the tables with DuckDB
 	@rm -rf $(OUT) && mkdir -p $(dir $(OUT))
 	./bin/caplake convert --headers --fingerprints testdata/captures -o $(OUT)
-	@./bin/caplake query --table --echo -f examples/questions.sql $(OUT)
+	@./bin/caplake query --table --echo -f cmd/caplake-query/questions.sql $(OUT)
 
 # -count=1: the program that the DuckDB test builds is no input that go test knows of,
 # so it would call a result of an earlier program this one's.

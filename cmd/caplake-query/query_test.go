@@ -273,40 +273,15 @@ func TestHostileViews(t *testing.T) {
 
 // Every question of the examples has an answer.
 func TestExamples(t *testing.T) {
-	text, err := os.ReadFile("../../examples/questions.sql")
+	text, err := os.ReadFile("questions.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	stdout, stderr, code := query(t, "", "--table", "--echo", "-f", "../../examples/questions.sql", dataset(t, "parquet"))
+	stdout, stderr, code := query(t, "", "--table", "--echo", "-f", "questions.sql", dataset(t, "parquet"))
 	if code != 0 || stderr != "" {
 		t.Fatalf("code %d, %s", code, stderr)
 	}
 	if n, want := strings.Count(stdout, " shown)")+strings.Count(stdout, " rows)\n")+strings.Count(stdout, "(1 row)\n"), len(slices.Collect(statements(string(text)))); n != want || want < 9 || strings.Contains(stdout, "(0 rows)") {
 		t.Errorf("%d answers to %d questions:\n%s", n, want, stdout)
-	}
-}
-
-// What the README shows of a session is what it prints.
-func TestReadme(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sessions := 0
-	for _, block := range strings.Split(string(text), "```\n") {
-		command, want, ok := strings.Cut(block, "\n")
-		command, is := strings.CutPrefix(command, "$ caplake query ")
-		if !ok || !is {
-			continue
-		}
-		sessions++
-		cmd := exec.Command("sh", "-c", caplake+" query --table "+command)
-		cmd.Dir, cmd.Env = "../..", append(os.Environ(), asProgram+"=1")
-		if out, err := cmd.CombinedOutput(); err != nil || string(out) != want {
-			t.Errorf("%s: %v\n%s\nthe README has\n%s", command, err, out, want)
-		}
-	}
-	if sessions == 0 {
-		t.Error("no session in the README")
 	}
 }

@@ -1,4 +1,4 @@
--- Questions to start from: caplake query --table --echo -f examples/questions.sql DATASET
+-- Questions to start from: caplake query --table --echo -f cmd/caplake-query/questions.sql DATASET
 
 -- What was read, and what became of the packets
 SELECT path, format, packets, flow_packets AS in_flow, not_ip_packets AS not_ip,
