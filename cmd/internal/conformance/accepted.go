@@ -2,6 +2,7 @@ package conformance
 
 import (
 	_ "embed"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,11 +54,19 @@ func classes() []class {
 		{"field lines that break the grammar", []string{"http"}, brokenFields},
 		{"a version that was not there", []string{"http"}, cutVersion},
 		{"TLS in OpenVPN", []string{"tls"}, inOpenVPN},
+		{"what keys decrypt", []string{"zeek http"}, decrypted},
+		{"TLS in GSS-API", []string{"zeek ssl", "zeek x509"}, inGSSAPI},
+		{"both ends send a client hello", []string{"tls"}, bothClients},
+		{"a request for a retry", []string{"ndpi ja3"}, retryRequest},
+		{"a server name that is an address", []string{"ndpi ja3"}, addressName},
+		{"one tuple on several VLANs", []string{"ndpi ja3"}, severalVLANs},
+		{"a transaction of DHCPv6", []string{"arkime flows"}, transactionDHCPv6},
+		{"compressed packets", []string{"flows", "http"}, compressedPackets},
 		{"a server hello of an early draft", []string{"tls"}, earlyDraft},
 		{"nothing of a message reads", []string{"dns"}, unreadable},
 		{"wrong checksums", []string{"zeek conn"}, wrongChecksums},
 		{"a session that times out", []string{"zeek conn"}, begunAnew},
-		{"who began without a handshake", []string{"zeek conn"}, whoBegan},
+		{"who began without a handshake", []string{"zeek conn", "arkime flows", "suricata checks"}, whoBegan},
 		{"what is sent again", []string{"zeek conn"}, sentAgain},
 		{"a QUIC retry", []string{"zeek quic"}, quicRetry},
 		{"more than is kept of a message", []string{"zeek ssl"}, oversize},
@@ -372,6 +381,112 @@ func inOpenVPN(e *Evidence) bool {
 	return false
 }
 
+// decrypted: the exchange is in what our row has as an established TLS session.
+func decrypted(e *Evidence) bool {
+	if e.Ours != nil || e.View == nil {
+		return false
+	}
+	t, _ := e.View.Table("tls")
+	r := e.Truth.Raw
+	for i := range t.Len() {
+		if t.Get(i, "established") == "true" && ourPair(t, i) == pairOf(r["id.orig_h"], r["id.orig_p"], r["id.resp_h"], r["id.resp_p"]) {
+			return true
+		}
+	}
+	return false
+}
+
+// inGSSAPI: the handshake is in the answers to a command of FTP: by its
+// connection, or by a certificate that none of our handshakes has.
+func inGSSAPI(e *Evidence) bool {
+	if e.Ours != nil || e.View == nil {
+		return false
+	}
+	t, _ := e.View.Table("flows")
+	tls, _ := e.View.Table("tls")
+	ours := map[string]bool{} // connections with TLS, as after AUTH TLS
+	for i := range tls.Len() {
+		ours[ourPair(tls, i)] = true
+	}
+	r := e.Truth.Raw
+	for i := range t.Len() {
+		if t.Get(i, "app_proto") != "ftp" || t.Get(i, "app_proto_basis") != "payload" || ours[ourPair(t, i)] {
+			continue
+		}
+		if e.Kind == &zeekX509Kind || ourPair(t, i) == pairOf(r["id.orig_h"], r["id.orig_p"], r["id.resp_h"], r["id.resp_p"]) {
+			return true
+		}
+	}
+	return false
+}
+
+// bothClients: the client hello is from whom our handshake of the same tuple has
+// as the server.
+func bothClients(e *Evidence) bool {
+	if e.Ours != nil || e.Kind != &clientHelloKind || e.View == nil {
+		return false
+	}
+	t, _ := e.View.Table("tls")
+	for i := range t.Len() {
+		server := "dst"
+		if t.Get(i, "client_side") == "dst" {
+			server = "src"
+		}
+		if t.Get(i, "transport") == "dtls" && t.Get(i, "client_hellos") != "0" && ourPair(t, i) == truthPair(e.Truth.Raw) &&
+			t.Get(i, server+"_port") == e.Truth.Raw["sport"] && canonicalIP(t.Get(i, server+"_ip")) == canonicalIP(e.Truth.Raw["src"]) {
+			return true
+		}
+	}
+	return false
+}
+
+func retryRequest(e *Evidence) bool {
+	return e.Column == "ja3s" && e.ours("tls", "hello_retry") == "true"
+}
+
+func addressName(e *Evidence) bool {
+	const sni = len("t13") // where JA4 says d or i
+	t, o := e.TruthText, e.OursText
+	return e.Column == "ja4" && len(t) > sni && len(t) == len(o) && t[:sni] == o[:sni] && t[sni+1:] == o[sni+1:] && t[sni] == 'i' && o[sni] == 'd' &&
+		net.ParseIP(e.ours("tls", "sni")) != nil
+}
+
+// severalVLANs: another row of nDPI's has the same tuple and says the same.
+func severalVLANs(e *Evidence) bool {
+	if e.Ours != nil || len(e.Group.Ours) == 0 {
+		return false
+	}
+	for _, r := range e.Group.Truth {
+		if r != e.Truth && r.Raw["vlan"] != e.Truth.Raw["vlan"] && slices.Equal(r.Main, e.Truth.Main) {
+			return true
+		}
+	}
+	return false
+}
+
+func transactionDHCPv6(e *Evidence) bool {
+	return e.Truth != nil && e.Truth.Raw["community_id"] == "" && slices.Contains(strings.Split(e.Truth.Raw["protocols"], ";"), "dhcpv6")
+}
+
+// compressedPackets: at least as many packets of IPComp as we have less of what they carry.
+func compressedPackets(e *Evidence) bool {
+	if e.Truth == nil || e.View == nil {
+		return false
+	}
+	t, _ := e.View.Table("flows")
+	var compressed int64
+	for i := range t.Len() {
+		if t.Get(i, "proto") == "ipcomp" {
+			compressed += t.Int(i, "src_packets") + t.Int(i, "dst_packets")
+		}
+	}
+	if e.Kind != &flowKind {
+		return e.Ours == nil && compressed > 0
+	}
+	less := e.number(e.Truth, "fwd_packets") + e.number(e.Truth, "rev_packets") - e.number(e.Ours, "fwd_packets") - e.number(e.Ours, "rev_packets")
+	return less > 0 && less <= compressed
+}
+
 func earlyDraft(e *Evidence) bool {
 	if e.Kind != &serverHelloKind || e.Truth == nil || e.Ours == nil || e.main(e.Ours, "version") != "772" && !strings.HasPrefix(e.ours("tls", "version"), "TLSv1.3") {
 		return false
@@ -396,7 +511,16 @@ func wrongChecksums(e *Evidence) bool {
 
 // whoBegan: neither has seen a SYN; Zeek turns a flow around whose first packet
 // comes from a server's port.
+// Arkime turns the counts as well; of Suricata's checks, what they find when such
+// flows are turned is counted too.
 func whoBegan(e *Evidence) bool {
+	if e.Kind == &suricataKind {
+		return e.Ours != nil && e.Ours.Raw["turned"] == e.TruthText
+	}
+	if e.Kind == &arkimeFlowKind && e.Ours != nil {
+		side := func(r *Record, s string) string { return e.main(r, s+"_packets") + " " + e.main(r, s+"_wire_bytes") }
+		return e.ours("flows", "direction_basis") == "first_packet" && side(e.Truth, "fwd") == side(e.Ours, "rev") && side(e.Truth, "rev") == side(e.Ours, "fwd")
+	}
 	if e.Truth == nil || e.Ours == nil || e.ours("flows", "direction_basis") != "first_packet" {
 		return false
 	}

@@ -112,9 +112,15 @@ func arkimeFlows(rows []map[string]string, t *Table) (ids, sessions recordSet) {
 	return ids, sessions
 }
 
+// arkimeHellos lays the fingerprints of TLS side by side. Those in the control
+// channel of OpenVPN, which is no TLS to Arkime's list of protocols either, are left
+// out: the table tls is not of them.
 func arkimeHellos(rows []map[string]string, t *Table) recordSet {
 	set := recordSet{table: "arkime tls", kind: &arkimeHelloKind, partial: true}
 	for _, r := range rows {
+		if slices.Contains(strings.Split(r["protocols"], ";"), "openvpn") {
+			continue
+		}
 		var main []string
 		any := false
 		for _, c := range arkimeHelloKind.Main {

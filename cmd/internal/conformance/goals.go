@@ -25,7 +25,10 @@ func Goals() []Goal {
 		{Line: "zeek conn", Column: "history", Percent: 97},
 	}
 	for _, c := range []string{"subject", "issuer", "not_valid_before", "not_valid_after", "san_dns", "san_ip", "san_email", "san_uri"} {
-		goals = append(goals, Goal{Line: "zeek x509", Column: c, Percent: 95})
+		goals = append(goals, Goal{Line: "zeek x509", Column: c, Percent: 100})
+	}
+	for _, c := range []string{"ja3", "ja3s", "ja4"} {
+		goals = append(goals, Goal{Line: "ndpi ja3", Column: c, Percent: 100}, Goal{Line: "arkime tls", Column: c, Percent: 100})
 	}
 	return goals
 }

@@ -63,15 +63,55 @@ func (p *suricata) views(c *Capture) []view {
 				return nil, err
 			}
 			n, ok := countMatches(t, r["event_type"], match)
-			if !ok {
+			if !ok || carrierCheck(t, match) {
 				continue
+			}
+			raw := map[string]string{}
+			if r["event_type"] == "flow" && strconv.Itoa(n) != r["count"] {
+				turned, _ := countMatches(turnedAround(t), "flow", match)
+				raw["turned"] = strconv.Itoa(turned)
 			}
 			group := r["test"] + " " + key
 			set.truth = append(set.truth, Record{Group: group, Label: group, Raw: r, Main: []string{r["count"]}})
-			set.ours = append(set.ours, Record{Group: group, Label: "count", Main: []string{strconv.Itoa(n)}})
+			set.ours = append(set.ours, Record{Group: group, Label: "count", Raw: raw, Main: []string{strconv.Itoa(n)}})
 		}
 		return []recordSet{set}, nil
 	}}}
+}
+
+// carrierCheck reports whether a check is of flows to a port that carries our
+// flows: Suricata has a flow for each of the carriers, while they are columns of ours.
+func carrierCheck(t *Table, match map[string]any) bool {
+	if p := jsonText(match["dest_port"]); match["dest_port"] == nil || !tunnelPorts[p] {
+		return false
+	}
+	for i := range t.Len() {
+		if t.Get(i, "outer_src_ip") != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// turnedAround returns the flows, with those turned around of which nobody saw
+// who began.
+func turnedAround(t *Table) *Table {
+	rows := make([][]string, t.Len())
+	for i, r := range t.rows {
+		rows[i] = r
+		if t.Get(i, "direction_basis") != "first_packet" {
+			continue
+		}
+		rows[i] = slices.Clone(r)
+		for c, name := range t.Columns {
+			if rest, ok := strings.CutPrefix(name, "src_"); ok {
+				if d := slices.Index(t.Columns, "dst_"+rest); d >= 0 {
+					rows[i][c], rows[i][d] = r[d], r[c]
+				}
+			}
+		}
+	}
+	return NewTable(t.Columns, rows)
 }
 
 func suricataTable(event string) string {
@@ -123,7 +163,12 @@ func countMatches(t *Table, event string, match map[string]any) (int, bool) {
 			}
 			all = all && same
 		}
-		if all {
+		if !all {
+			continue
+		}
+		n++
+		// A query and its response are an event each.
+		if match["dns.type"] == nil && match["dns.rcode"] == nil && event == "dns" && t.Get(i, "query_ts") != "" && t.Get(i, "response_ts") != "" {
 			n++
 		}
 	}
@@ -221,7 +266,11 @@ func suricataField(t *Table, i int, event, field, want string) (same, ok bool) {
 	case "tls tls.sni", "quic quic.sni":
 		return is("sni")
 	case "tls tls.version":
-		return suricataVersion(t.Get(i, "version")) == want, true
+		version := t.Get(i, "version")
+		if version == "" { // of a server that did not answer
+			version = t.Get(i, "client_version")
+		}
+		return suricataVersion(version) == want, true
 	case "tls tls.ja3.hash":
 		return is("ja3")
 	case "tls tls.ja3.string":

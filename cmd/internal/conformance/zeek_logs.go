@@ -292,11 +292,15 @@ func zeekDNS(l *zeekLog, t *Table) recordSet {
 		if answers != Unknown {
 			answers = canonicalText(strings.ToLower(strings.Join(zeekList(answers), " | ")))
 		}
+		qtype, qclass, rd, rtt := r.get("qtype"), r.get("qclass"), zeekBool(r.get("RD")), microseconds(r.get("rtt"))
+		if qtype == "" { // a row that Zeek made of a reply alone: it says nothing of the question
+			qtype, qclass, rd, rtt = Unknown, Unknown, Unknown, Unknown
+		}
 		set.truth = append(set.truth, Record{
 			Group: group, Label: r.label("dns"), Raw: r,
-			Main: []string{r.get("trans_id"), zeekDNSName(r.get("query")), r.get("qtype"), r.get("rcode"), zeekBool(r.get("AA")), zeekBool(r.get("TC")), zeekBool(r.get("RD")),
+			Main: []string{r.get("trans_id"), zeekDNSName(r.get("query")), qtype, r.get("rcode"), zeekBool(r.get("AA")), zeekBool(r.get("TC")), rd,
 				zeekBool(r.get("RA")), answers, ttls},
-			More: []string{orig, r.get("proto"), r.get("qclass"), r.get("opcode"), microseconds(r.get("rtt"))},
+			More: []string{orig, r.get("proto"), qclass, r.get("opcode"), rtt},
 		})
 	}
 	for i := range t.Len() {
