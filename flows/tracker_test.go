@@ -512,6 +512,40 @@ func TestAddAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestReassemblyAllocatesNothing: of two segments that come in the wrong order, over and over, the one that is held is
+// held in memory that is used again; both policies.
+func TestReassemblyAllocatesNothing(t *testing.T) {
+	for policy := range OverlapLast + 1 {
+		told := 0
+		s, _ := newSim(Config{Overlap: policy})
+		s.t.consumer = &lengths{n: &told}
+		s.send(Initiator, SYN, 99, 0, "")
+		seq := uint32(100)
+		p := Packet{Time: s.now, Src: addr(1), Dst: addr(2), SrcPort: 1000, DstPort: 80, Proto: ProtoTCP, TCPFlags: ACK, Payload: 40, Transport: 20}
+		p.Hash = Hash(&p.Src, &p.Dst, p.SrcPort, p.DstPort, p.Proto)
+		data := make([]byte, 140)
+		p.PayloadLen, p.PayloadCaptured = 100, 100
+		if n := testing.AllocsPerRun(1000, func() {
+			for _, d := range [...]uint32{100, 100, 0} {
+				p.Seq = seq + d
+				data[139]++
+				s.t.Add(&p, data)
+			}
+			seq += 200
+		}); n != 0 || told != 1001*200 {
+			t.Errorf("%s bytes: %v allocations, %d bytes told", policy, n, told)
+		}
+	}
+}
+
+// lengths counts bytes.
+type lengths struct {
+	nothing
+	n *int
+}
+
+func (l *lengths) Data(_ *Flow, _ Side, _ Stamp, data []byte) { *l.n += len(data) }
+
 type nothing struct{}
 
 func (nothing) Started(*Flow, *Packet)              {}

@@ -115,6 +115,8 @@ func TestLaws(t *testing.T) {
 		New:     func() parsers.SessionParser[Message] { return new(Parser) },
 		Text:    render,
 		MaxHeld: 128 << 10,
+		Quiet:   []parsertest.Call{parsertest.Feed(cl, "PROXY UNKNOWN\r\n")},
+		Again:   parsertest.Feed(cl, "what the tunnel carries"),
 	}
 	for _, x := range scripts {
 		out := parsertest.Script{Name: x.name}
