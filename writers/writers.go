@@ -49,7 +49,7 @@ const (
 type Codec string
 
 const (
-	Zstd         Codec = "zstd" // at its fastest level
+	Zstd         Codec = "zstd" // at Options.ZstdLevel
 	Snappy       Codec = "snappy"
 	Uncompressed Codec = "none"
 )
@@ -84,7 +84,8 @@ func (p Partition) folder(ns int64) string {
 	return time.Unix(0, ns).UTC().Format(format)
 }
 
-// Options configure a dataset. The zero value is what it says of each field.
+// Options configure a dataset. The zero value of a field is the default
+// that its comment names.
 type Options struct {
 	Format Format // Parquet
 

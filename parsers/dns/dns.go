@@ -141,7 +141,7 @@ type Transaction struct {
 	HasQuestion     bool
 	UnicastResponse bool   // mDNS: the class's top bit, by which the sender wants a unicast response (RFC 6762 section 5.4)
 	QType, QClass   uint16 // QClass without that bit
-	// QName is the name in presentation format and lower case. QNameRaw is
+	// QName is the name in presentation format and lower case: text in bytes, for string(t.QName) or %s. QNameRaw is
 	// nil unless it differs: the name in the case of the wire, with blanks
 	// and valid UTF-8 as they are (escaped are only \ and . inside a label, and
 	// what is not text).
@@ -159,7 +159,7 @@ type Transaction struct {
 	QueryEDNS, ResponseEDNS *EDNS
 }
 
-// Record is one resource record.
+// Record is one resource record. Name and Data are text in bytes, as Transaction.QName.
 type Record struct {
 	Name  []byte // presentation format, in the case of the wire
 	Data  []byte // presentation format; empty where the record has no data (UPDATE) or the message is cut inside it

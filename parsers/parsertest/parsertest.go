@@ -14,6 +14,17 @@
 //   - Calls, loops and loops over any messages of an Engine give the same messages, whole.
 //   - What it calls quiet, bytes without a message, allocates nothing.
 //
+// A parser is held to them by
+//
+//	parsertest.Session[Message]{
+//		New:  func() parsers.SessionParser[Message] { return new(Parser) },
+//		Text: func(m *Message) string { return fmt.Sprintf("%+v", *m) },
+//		Scripts: []parsertest.Script{{Name: "greeting", Messages: 1, Calls: []parsertest.Call{
+//			parsertest.Feed(flows.Responder, "hello\r\n"), parsertest.Fin(flows.Responder),
+//		}}},
+//		MaxHeld: 64 << 10,
+//	}.Test(t)
+//
 // The random choices are the same in every run.
 package parsertest
 
@@ -63,7 +74,7 @@ func Rst(side flows.Side) Call { return Call{kind: rst, side: side} }
 
 // Script is an exchange, in the order of its packets.
 type Script struct {
-	Name  string
+	Name  string // of the subtest
 	Calls []Call
 	// Messages is how many messages the exchange gives at least, so that the laws
 	// have something to hold for.
@@ -85,7 +96,7 @@ type Session[M any] struct {
 	Again Call
 }
 
-// Datagram is what the laws need to know of a DatagramParser. Scripts are of Feeds.
+// Datagram is what the laws need to know of a DatagramParser; its fields are as those of Session. Scripts are of Feeds.
 type Datagram[M any] struct {
 	New     func() parsers.DatagramParser[M]
 	Text    func(m *M) string

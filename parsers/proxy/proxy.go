@@ -1,9 +1,9 @@
 // Package proxy reads what proxies put before another protocol: SOCKS 4, 4a
-// and 5 (RFC 1928, RFC 1929), and versions 1 and 2 of the PROXY protocol. It
+// and 5 (RFC 1928, RFC 1929), and versions 1 and 2 of HAProxy's PROXY protocol. It
 // finds where that ends; what follows is for another parser (Parser.Tunnel).
 //
 // A negotiation is short and each step waits for the last, so both sides'
-// bytes are held until they tell: at most 16 KiB. The header of the PROXY
+// bytes are held until they tell: at most 16 KiB of each. The header of the PROXY
 // protocol is all of one side's own and needs no answer.
 package proxy
 
@@ -18,13 +18,13 @@ import (
 	"github.com/caplake/caplake/parsers"
 )
 
-// Message is what was agreed: given out when the other protocol begins.
+// Message is what was agreed: given out when the other protocol begins. Of what was refused or broke off there is none.
 type Message struct {
 	Kind   Kind
 	Client flows.Side // who asked, or sent the header
 	// Host and Port are of the destination that the client asked for (SOCKS) or
-	// came to (PROXY): an address as four or sixteen bytes, or a name. Host
-	// is valid until the next call of any method of the Parser.
+	// came to (PROXY): an address as four or sixteen bytes, or a name; empty and 0 where
+	// a PROXY header names none (UNKNOWN, LOCAL). Host is valid until the next call of any method of the Parser.
 	Host []byte
 	Name bool // Host is a name
 	Port uint16
@@ -34,10 +34,10 @@ type Message struct {
 type Kind uint8
 
 const (
-	SOCKS4 Kind = iota + 1
-	SOCKS5
-	PROXY1
-	PROXY2
+	SOCKS4 Kind = iota + 1 // and 4a
+	SOCKS5                 // RFC 1928
+	PROXY1                 // version 1 of HAProxy's PROXY protocol: a line of text
+	PROXY2                 // version 2: binary
 )
 
 // Parser is the parser of one flow: a parsers.SessionParser[Message]. The

@@ -86,7 +86,7 @@ func (o Outcome) String() string {
 }
 
 // AppendHASSH appends the HASSH fingerprint of a client's Peer, and of a server's its
-// HASSHServer: the MD5, in hex, of the algorithms that it offers for what it
+// HASSHServer: the MD5, in lower-case hex, of the algorithms that it offers for what it
 // sends. client says which of the two p is. Without KEX nothing is appended.
 func (p *Peer) AppendHASSH(b []byte, client bool) []byte {
 	if !p.KEX {

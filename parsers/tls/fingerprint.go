@@ -42,7 +42,7 @@ func (c *ClientHello) AppendJA3String(dst []byte) []byte {
 	return dst
 }
 
-// AppendJA3 appends the JA3 in hex.
+// AppendJA3 appends the JA3: an MD5 in lower-case hex.
 func (c *ClientHello) AppendJA3(dst []byte) []byte {
 	n := len(dst)
 	dst = c.AppendJA3String(dst)
@@ -61,7 +61,7 @@ func (s *ServerHello) AppendJA3SString(dst []byte) []byte {
 	return appendDecimals(append(dst, ','), s.Extensions)
 }
 
-// AppendJA3S appends the JA3S in hex.
+// AppendJA3S appends the JA3S: an MD5 in lower-case hex.
 func (s *ServerHello) AppendJA3S(dst []byte) []byte {
 	n := len(dst)
 	dst = s.AppendJA3SString(dst)
@@ -84,7 +84,7 @@ func appendDecimals(dst []byte, codes []uint16) []byte {
 	return dst
 }
 
-// AppendJA4 appends the JA4 of the hello.
+// AppendJA4 appends the JA4 of the hello, as t13d1516h2_8daaf6152771_02713d6af862.
 func (c *ClientHello) AppendJA4(dst []byte, over Transport) []byte {
 	dst = append(c.appendJA4a(dst, over), '_')
 	dst = appendSHA12(dst, c.appendJA4b)
