@@ -58,6 +58,7 @@ func classes() []class {
 		{"TLS in GSS-API", []string{"zeek ssl", "zeek x509"}, inGSSAPI},
 		{"both ends send a client hello", []string{"tls"}, bothClients},
 		{"a request for a retry", []string{"ndpi ja3"}, retryRequest},
+		{"JA4 of a hello without signature algorithms", []string{"suricata checks"}, noSignatures},
 		{"a server name that is an address", []string{"ndpi ja3"}, addressName},
 		{"one tuple on several VLANs", []string{"ndpi ja3"}, severalVLANs},
 		{"a transaction of DHCPv6", []string{"arkime flows"}, transactionDHCPv6},
@@ -442,6 +443,11 @@ func bothClients(e *Evidence) bool {
 
 func retryRequest(e *Evidence) bool {
 	return e.Column == "ja3s" && e.ours("tls", "hello_retry") == "true"
+}
+
+// noSignatures: but for the last part of JA4, the check finds what it asks for.
+func noSignatures(e *Evidence) bool {
+	return e.Kind == &suricataKind && e.Ours != nil && e.Ours.Raw["unsigned"] == e.TruthText
 }
 
 func addressName(e *Evidence) bool {

@@ -153,6 +153,8 @@ func TestClasses(t *testing.T) {
 			map[string][]string{"flows": {"direction_basis", "syn"}}, ""},
 		{"turned in Suricata", "suricata checks", &suricataKind, []Record{mainOf(&suricataKind, "a", "count", "1")}, []Record{with(mainOf(&suricataKind, "a", "count", "0"), raw{"turned": "1"})}, nil,
 			"who began without a handshake"},
+		{"JA4 without signatures", "suricata checks", &suricataKind, []Record{mainOf(&suricataKind, "a", "count", "1")}, []Record{with(mainOf(&suricataKind, "a", "count", "0"), raw{"unsigned": "1"})}, nil,
+			"JA4 of a hello without signature algorithms"},
 		{"not in Suricata", "suricata checks", &suricataKind, []Record{mainOf(&suricataKind, "a", "count", "1")}, []Record{with(mainOf(&suricataKind, "a", "count", "0"), raw{"turned": "0"})}, nil, ""},
 		{"sent again", "zeek conn", &zeekConnKind, []Record{conn("history", "ShADadtFf")}, []Record{conn("history", "ShADadFf")}, nil, "what is sent again"},
 		{"another history", "zeek conn", &zeekConnKind, []Record{conn("history", "ShADadFf")}, []Record{conn("history", "ShADad")}, nil, ""},

@@ -72,11 +72,27 @@ func (p *suricata) views(c *Capture) []view {
 				raw["turned"] = strconv.Itoa(turned)
 			}
 			group := r["test"] + " " + key
+			if ja4, _ := match["tls.ja4"].(string); r["event_type"] == "tls" && ja4 != "" && strconv.Itoa(n) != r["count"] {
+				raw["unsigned"] = strconv.Itoa(unsignedJA4(t, ja4))
+			}
 			set.truth = append(set.truth, Record{Group: group, Label: group, Raw: r, Main: []string{r["count"]}})
 			set.ours = append(set.ours, Record{Group: group, Label: "count", Raw: raw, Main: []string{strconv.Itoa(n)}})
 		}
 		return []recordSet{set}, nil
 	}}}
+}
+
+// unsignedJA4 returns how many rows have a hello without signature algorithms and
+// the JA4, but for its last part.
+func unsignedJA4(t *Table, ja4 string) int {
+	n := 0
+	head := ja4[:strings.LastIndexByte(ja4, '_')+1]
+	for i := range t.Len() {
+		if head != "" && t.Get(i, "signature_algorithms") == "" && strings.HasPrefix(t.Get(i, "ja4"), head) {
+			n++
+		}
+	}
+	return n
 }
 
 // carrierCheck reports whether a check is of flows to a port that carries our
