@@ -85,7 +85,7 @@ demo: query ## convert testdata's captures to out/demo and query the tables with
 # so it would call a result of an earlier program this one's.
 .PHONY: test
 test: ## all tests, those with DuckDB included
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 	$(DUCK) test -count=1 $(DUCKTAGS) ./...
 
 .PHONY: check
@@ -111,7 +111,7 @@ tidy:
 static: build
 	@if ldd bin/caplake >/dev/null 2>&1; then echo "bin/caplake is not static:"; ldd bin/caplake; exit 1; fi
 race: # without the corpus, which takes long enough without the detector
-	CAPLAKE_CORPUS= CGO_ENABLED=1 $(GO) test -race ./...
+	CAPLAKE_CORPUS= CGO_ENABLED=1 $(GO) test -timeout 20m -race ./...
 
 # Python: an environment of its own, from exact versions.
 PYTHON ?= python3
