@@ -336,6 +336,7 @@ func TestFIFO(t *testing.T) {
 		if err := syscall.Mkfifo(path, 0o600); err != nil {
 			t.Skip(err)
 		}
+		want := hashOf(stored)
 		go func() {
 			f, err := os.OpenFile(path, os.O_WRONLY, 0)
 			if err != nil {
@@ -348,7 +349,6 @@ func TestFIFO(t *testing.T) {
 				stored = stored[n:]
 			}
 		}()
-		want := hashOf(stored)
 		p := planOf(t, path)
 		r := readAll(t, p, Config{})
 		if len(r.packets) != len(mixedPackets()) || r.captures[0].SHA256 != want || r.captures[0].Name != "pipe" {
