@@ -28,74 +28,100 @@ import "encoding/binary"
 // neither shards nor workers.
 
 const (
-	recentPackets  = 4      // of a side, among which the original is looked for; of one that has sent more,
-	ringPackets    = 16     // so many: copies may follow a whole burst
+	fewPackets     = 4      // of a side, among which the original is looked for; of one that has sent more,
+	manyPackets    = 16     // so many: copies may follow a whole burst
 	duplicateTicks = 97_657 // 100 ms
 	copiedTicks    = 977    // 1 ms
 )
 
-// recent is what is remembered of the packets that a side sent last. Most flows are short; a side
-// that goes on has a ring besides.
+// recent is what is remembered of the packets that a side sent last. Most flows are short, and a flood's are
+// of one packet: the first packet needs nothing but this, more are kept beside, few or many.
 type recent struct {
-	few    [recentPackets]seenPacket
-	ring   uint32 // reference of its ring; 0: few is all
-	id     uint16 // identification of the latest
-	sameID bool   // the latest two that differ have the same identification
-	next   uint8  // number of the next packet, modulo 256
-	fresh  uint8  // so many of the latest came after the peer's last packet
 	latest uint32 // mark of the latest
+	ref    uint32 // reference of the seenPackets beside; 0: the latest is all there are
+	id     uint16 // identification of the latest
+	n      uint8  // packets so far; from manyPackets on it goes round, in 16..31
+	fresh  uint8  // so many of the latest came after the peer's last packet; with the sameID bit
 }
+
+// sameID, in recent.fresh, says that the latest two packets that differ have the same identification.
+const sameID = 0x80
 
 type seenPacket struct {
 	mark uint32 // 0: none
 	tick uint32 // its time in units of 1024 ns; it wraps
 }
 
-type ring [ringPackets]seenPacket
+func tick(time int64) uint32 { return uint32(uint64(time) >> 10) }
+
+// seenPackets are those of the sides that have sent more than one packet.
+type seenPackets struct {
+	few  pool[[fewPackets]seenPacket]
+	many pool[[manyPackets]seenPacket]
+}
+
+// of returns those of r, with room for one more. Which of them is the k-th is k modulo their number.
+func (s *seenPackets) of(r *recent) []seenPacket {
+	if r.n > fewPackets {
+		return s.many.at(r.ref)[:]
+	}
+	return s.few.at(r.ref)[:]
+}
 
 // duplicate reports whether p, of side, is a packet of f that was seen before, and remembers p.
 func (t *Tracker) duplicate(f *Flow, side Side, p *Packet, data []byte) bool {
 	r := &f.recent[side]
-	f.recent[side.Other()].fresh = 0
-	seen := r.few[:]
-	if r.ring != 0 {
-		seen = t.rings.at(r.ring)[:]
+	f.recent[side.Other()].fresh &= sameID
+	m, now := p.mark(data), tick(p.Time)
+	if r.n == 0 {
+		*r = recent{latest: m, id: p.ID, n: 1, fresh: 1}
+		return false
 	}
+	if r.ref == 0 {
+		r.ref = t.seen.few.alloc()
+		t.seen.few.at(r.ref)[0] = seenPacket{r.latest, tick(f.Sides[side].prevTime)}
+	}
+	seen := t.seen.of(r)
 	mask := uint8(len(seen) - 1)
-	m, tick := p.mark(data), uint32(uint64(p.Time)>>10)
 	n := uint8(len(seen))
 	if p.Proto == ProtoTCP && t.tcps.at(f.tcp).advancedBy(side, p) {
 		n = 0
 	}
 	for k := range n {
-		q := &seen[(r.next-1-k)&mask] // from the latest on
+		q := &seen[(r.n-1-k)&mask] // from the latest on
 		if q.mark != m {
 			continue
 		}
-		age := int32(tick - q.tick)
+		age := int32(now - q.tick)
 		age = max(age, -age) // merged captures may disagree by a little
-		if p.ID > 1 && !r.sameID {
+		if p.ID > 1 && r.fresh&sameID == 0 {
 			if age >= 0 && age <= duplicateTicks {
 				return true
 			}
 		} else if p.Proto == ProtoTCP && (p.PayloadLen > 0 || p.TCPFlags&(SYN|FIN) != 0) &&
-			k < r.fresh && age >= 0 && age <= copiedTicks {
+			k < r.fresh&^sameID && age >= 0 && age <= copiedTicks {
 			return true
 		}
 		break
 	}
-	if r.latest != 0 && r.latest != m {
-		r.sameID = r.id == p.ID
+	if r.latest != m {
+		r.fresh &^= sameID
+		if r.id == p.ID {
+			r.fresh |= sameID
+		}
 	}
-	if r.ring == 0 && r.next == recentPackets {
-		r.ring = t.rings.alloc()
-		g := t.rings.at(r.ring)
-		copy(g[:], r.few[:])
-		seen, mask = g[:], ringPackets-1
+	if r.n == fewPackets {
+		ref := t.seen.many.alloc()
+		many := t.seen.many.at(ref)
+		copy(many[:], seen)
+		t.seen.few.release(r.ref)
+		r.ref, seen, mask = ref, many[:], manyPackets-1
 	}
-	seen[r.next&mask], r.id, r.latest = seenPacket{m, tick}, p.ID, m
-	r.next++
-	if r.fresh < ringPackets {
+	seen[r.n&mask], r.id, r.latest = seenPacket{m, now}, p.ID, m
+	if r.n++; r.n == 2*manyPackets {
+		r.n = manyPackets
+	}
+	if r.fresh&^sameID < manyPackets {
 		r.fresh++
 	}
 	return false
@@ -114,37 +140,15 @@ func (x *TCP) advancedBy(side Side, p *Packet) bool {
 // forget lets go of what is remembered of f, which ends.
 func (t *Tracker) forget(f *Flow) {
 	for i := range f.recent {
-		if ref := f.recent[i].ring; ref != 0 {
-			t.rings.release(ref)
+		switch r := &f.recent[i]; {
+		case r.ref == 0:
+		case r.n > fewPackets:
+			t.seen.many.release(r.ref)
+		default:
+			t.seen.few.release(r.ref)
 		}
 	}
 }
-
-// ringSlab holds rings in chunks that never move, and hands out references.
-type ringSlab struct {
-	chunks [][]ring
-	free   []uint32
-	used   uint32
-}
-
-func (s *ringSlab) at(ref uint32) *ring { return &s.chunks[(ref-1)/slabChunk][(ref-1)%slabChunk] }
-
-// alloc returns the reference of a ring with nothing in it.
-func (s *ringSlab) alloc() uint32 {
-	if n := len(s.free); n > 0 {
-		ref := s.free[n-1]
-		s.free = s.free[:n-1]
-		*s.at(ref) = ring{}
-		return ref
-	}
-	if int(s.used) == len(s.chunks)*slabChunk {
-		s.chunks = append(s.chunks, make([]ring, slabChunk))
-	}
-	s.used++
-	return s.used
-}
-
-func (s *ringSlab) release(ref uint32) { s.free = append(s.free, ref) }
 
 // mark returns a number for what a packet and its copies have in common.
 func (p *Packet) mark(data []byte) uint32 {

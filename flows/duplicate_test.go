@@ -3,6 +3,7 @@ package flows
 import (
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 )
 
 const ms = int64(1e6)
@@ -119,5 +120,37 @@ func TestDuplicatesAreNotRetransmissions(t *testing.T) {
 			x.Sides[0].OutOfOrder != oneTCP.Sides[0].OutOfOrder || oneTCP.Sides[0].Retransmits == 0 {
 			t.Errorf("dedup %v: %d packets, %+v, want %+v", dedup, a.Packets, x.Sides[0], oneTCP.Sides[0])
 		}
+	}
+}
+
+// TestFlowMemory: a flow of one packet a side, of which a flood has millions, is a Flow and no more.
+func TestFlowMemory(t *testing.T) {
+	if n := unsafe.Sizeof(Flow{}); n > 568 {
+		t.Errorf("a Flow takes %d bytes", n)
+	}
+	tr := NewTracker(Config{}, nothing{})
+	send := func(src, dst byte, id uint16) {
+		p := Packet{Time: second, Src: addr(src), Dst: addr(dst), SrcPort: 53, DstPort: 53, Proto: ProtoUDP, Flags: HasPorts, ID: id}
+		p.Hash = Hash(&p.Src, &p.Dst, p.SrcPort, p.DstPort, p.Proto)
+		tr.Add(&p, nil)
+	}
+	for i := range byte(100) {
+		send(200, i, 7)
+		send(i, 200, 7)
+	}
+	if tr.seen.few.used != 0 || tr.seen.many.used != 0 {
+		t.Errorf("flows of a packet a side take %d and %d of what is for more", tr.seen.few.used, tr.seen.many.used)
+	}
+	for id := range uint16(20) {
+		send(200, 1, 100+id)
+	}
+	if tr.seen.few.used != 1 || len(tr.seen.few.free) != 1 || tr.seen.many.used != 1 {
+		t.Errorf("a side of 21 packets takes %d, and %d of many", tr.seen.few.used, tr.seen.many.used)
+	}
+	for _, f := range tr.Live(nil) {
+		tr.Finish(f, EndOfInput)
+	}
+	if len(tr.seen.many.free) != 1 {
+		t.Errorf("%d are free in the end", len(tr.seen.many.free))
 	}
 }

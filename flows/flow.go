@@ -16,21 +16,21 @@ type Flow struct {
 	SrcMAC, DstMAC   [6]byte     // of the first packet, turned to the flow's direction
 	State            ConnState
 	End              EndReason
+	Encap            uint32 // consumer's reference to the first packet's encapsulation; 0: none
 	Quote            uint64 // ICMP error: hash of the quoted packet's tuple and direction
 	hash             uint64
 	tie              uint64 // tells apart flows of the same tuple and first time; see Tracker.tie
-	Encap            uint32 // consumer's reference to the first packet's encapsulation; 0: none
 
 	First, Last Stamp // first and last packet in capture order
 	FirstTime   int64 // earliest packet time, which is First.Time unless packets are out of order
 	LastTime    int64 // latest packet time, likewise
-	FirstSide   Side  // that sent the first packet in capture order
 
 	Sides [2]SideStats
 
 	ICMPErrors    uint32 // ICMP errors that quoted a packet of this flow
 	ICMPErrorType uint8  // type and code of the last of them
 	ICMPErrorCode uint8
+	FirstSide     Side // that sent the first packet in capture order
 	NHistory      uint8
 	HistoryBuf    [32]byte // Zeek's history: the first NHistory letters
 
@@ -76,7 +76,6 @@ type TCP struct {
 	HandshakeACKTime int64
 
 	streams [2]stream
-	next    uint32 // free list
 }
 
 // TCPStats are of one side of a TCP flow.

@@ -113,37 +113,33 @@ func (s *slab) release(f *Flow, ref uint32) {
 	s.free = ref
 }
 
-// tcpSlab holds what only TCP flows need, in the same way.
-type tcpSlab struct {
-	chunks [][]TCP
-	free   uint32 // chained by TCP.next
+// pool holds what not every flow needs in chunks that never move, and hands out references, 1 and up.
+type pool[T any] struct {
+	chunks [][]T
+	free   []uint32
 	used   uint32
 }
 
-func (s *tcpSlab) at(ref uint32) *TCP {
+func (s *pool[T]) at(ref uint32) *T {
 	return &s.chunks[(ref-1)/slabChunk][(ref-1)%slabChunk]
 }
 
-func (s *tcpSlab) alloc() uint32 {
-	if ref := s.free; ref != 0 {
-		x := s.at(ref)
-		s.free = x.next
-		x.next = 0
+// alloc returns the reference of a zero T.
+func (s *pool[T]) alloc() uint32 {
+	if n := len(s.free); n > 0 {
+		ref := s.free[n-1]
+		s.free = s.free[:n-1]
+		*s.at(ref) = *new(T)
 		return ref
 	}
 	if int(s.used) == len(s.chunks)*slabChunk {
-		s.chunks = append(s.chunks, make([]TCP, slabChunk))
+		s.chunks = append(s.chunks, make([]T, slabChunk))
 	}
 	s.used++
 	return s.used
 }
 
-func (s *tcpSlab) release(ref uint32) {
-	x := s.at(ref)
-	*x = TCP{}
-	x.next = s.free
-	s.free = ref
-}
+func (s *pool[T]) release(ref uint32) { s.free = append(s.free, ref) }
 
 // wheel sorts flows by the second in which they expire, so that a sweep
 // looks only at those that may have. A flow that was active since it was put

@@ -148,12 +148,12 @@ type Tracker struct {
 	packets  PacketConsumer // the same, or nil
 	table    table
 	slab     slab
-	tcps     tcpSlab
+	tcps     pool[TCP]
 	wheel    wheel
 	pool     segmentPool
 	crowd    int     // flows that the latest find walked over for their hash alone
 	shapes   *shapes // nil: nothing is kept
-	rings    ringSlab
+	seen     seenPackets
 	copied   bool // the packet at hand is a duplicate
 	Stats    Stats
 }
