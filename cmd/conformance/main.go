@@ -4,10 +4,12 @@
 //	conformance -corpus DIR [-source GLOB] [-capture GLOB] [-v] [-by link] [-json] [-workers N]
 //	conformance -coverage -corpus DIR [-json] [DIR...]
 //	conformance -loss PERCENT -corpus DIR [-seeds N] [-v]
+//	conformance -mutate GLOB -corpus DIR [-every N] [-v]
 //
 // The second form says which captures, of the corpus and of further directories,
 // fill each column of each table. The third converts each capture again with packets left out, and
-// counts the rows that survive.
+// counts the rows that survive. The fourth changes the captures in ways that the rows should not show, or only so:
+// package mutate lists them, as does -mutate list. Its exit code is 1 where a row differs.
 //
 // DIR holds captures/SOURCE/NAME and truth/SOURCE/NAME.{flows,http,tls,dns}.tsv
 // with NAME.meta.json, and may hold disputed.tsv and peer/ (logs of Zeek with
@@ -26,6 +28,7 @@ import (
 	"time"
 
 	"github.com/caplake/caplake/cmd/internal/conformance"
+	"github.com/caplake/caplake/cmd/internal/mutate"
 	"github.com/caplake/caplake/cmd/internal/run"
 )
 
@@ -50,6 +53,8 @@ func mainCode() int {
 	covering := flags.Bool("coverage", false, "print which captures fill each column, instead of comparing; arguments are directories of further captures")
 	loss := flags.Float64("loss", 0, "leave out this share of the packets, in percent, and count the rows that survive, instead of comparing")
 	seeds := flags.Int("seeds", 3, "with -loss: how often, each time other packets")
+	mutations := flags.String("mutate", "", "check the relations whose names match this pattern, instead of comparing; list: print them")
+	every := flags.Int("every", 1, "with -mutate: only each so manieth capture")
 	child := flags.Bool("child", false, "internal: convert what standard input names")
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		return 2
@@ -64,6 +69,12 @@ func mainCode() int {
 		}
 		return 0
 	}
+	if *mutations == "list" {
+		for _, r := range mutate.Relations() {
+			fmt.Printf("%s: %s\n", r.Name, r.Doc)
+		}
+		return 0
+	}
 	if *corpus == "" || flags.NArg() > 0 && !*covering || *workers < 1 || *by != "" && *by != "link" {
 		flags.Usage()
 		return 2
@@ -74,6 +85,16 @@ func mainCode() int {
 	}
 	if len(c.Captures) == 0 {
 		return fail(fmt.Errorf("no capture of %s matches", *corpus))
+	}
+	if *mutations != "" {
+		broken, err := mutated(c, *mutations, *every, *verbose)
+		if err != nil {
+			return fail(err)
+		}
+		if broken {
+			return 1
+		}
+		return 0
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -128,6 +149,28 @@ func mainCode() int {
 		return 1
 	}
 	return 0
+}
+
+// mutated checks the relations whose names match pattern.
+func mutated(c *conformance.Corpus, pattern string, every int, verbose bool) (broken bool, err error) {
+	relations, err := mutate.Named(pattern)
+	if err != nil {
+		return false, err
+	}
+	var names, paths []string
+	for i := 0; i < len(c.Captures); i += max(every, 1) {
+		names, paths = append(names, c.Captures[i].ID()), append(paths, c.Captures[i].Path)
+	}
+	lines, err := mutate.Run(relations, names, paths, func(v mutate.Violation) {
+		broken = true
+		if verbose {
+			fmt.Println(v)
+		}
+	})
+	if err != nil {
+		return false, err
+	}
+	return broken, mutate.Print(os.Stdout, lines)
 }
 
 // convertWithLoss converts one capture in one thread, without the packets that drop says.
