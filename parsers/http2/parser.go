@@ -27,6 +27,7 @@ type Parser struct {
 	client  flows.Side
 	known   bool // client is
 	reset   bool
+	clear   bool // a side has another protocol; see Tunnel
 
 	highest uint32 // number of a stream, of either side's
 	closed  [64]uint32
@@ -69,6 +70,7 @@ type stream struct {
 	hpack   decoder
 	gapped  bool // bytes were not captured
 	garbage int64
+	rest    []byte // first bytes that are of another protocol
 }
 
 type state uint8
@@ -115,7 +117,10 @@ const (
 	maxGarbage   = 64 << 10 // bytes of no frame before the first exchange
 )
 
-var _ parsers.SessionParser[Exchange] = (*Parser)(nil)
+var (
+	_ parsers.SessionParser[Exchange] = (*Parser)(nil)
+	_ parsers.Tunneler                = (*Parser)(nil)
+)
 
 // New returns a Parser with the given configuration.
 func New(cfg Config) *Parser { return &Parser{cfg: cfg} }
@@ -124,7 +129,7 @@ func New(cfg Config) *Parser { return &Parser{cfg: cfg} }
 func (p *Parser) Feed(dst []Exchange, side flows.Side, at flows.Stamp, data []byte) []Exchange {
 	p.recycle()
 	s := p.ready(side)
-	for len(data) > 0 && s.state != ended {
+	for len(data) > 0 && s.state != ended && !p.clear {
 		var n int
 		dst, n = p.step(dst, s, side, at, data)
 		data = data[n:]
@@ -228,6 +233,12 @@ func (p *Parser) Done() bool {
 	return len(p.open) == 0 && (a.state == ended && b.state == ended || p.depth == 0 && a.garbage+b.garbage > maxGarbage)
 }
 
+// Tunnel implements parsers.Tunneler: a server of HTTP/2 began, but its client speaks HTTP/1.x.
+func (p *Parser) Tunnel() bool { return p.clear }
+
+// Rest implements parsers.Tunneler.
+func (p *Parser) Rest(side flows.Side) []byte { return p.sides[side].rest }
+
 // Reset implements parsers.SessionParser.
 func (p *Parser) Reset() {
 	p.recycle()
@@ -273,8 +284,11 @@ func (p *Parser) step(dst []Exchange, s *stream, side flows.Side, at flows.Stamp
 	switch s.state {
 	case begin:
 		s.state = framed
-		if data[0] == preface[0] { // else a frame of five million bytes
+		switch {
+		case data[0] == preface[0]: // else a frame of five million bytes
 			s.state = magic
+		case p.other(s, data):
+			return dst, len(data)
 		}
 		return p.step(dst, s, side, at, data)
 	case magic:
@@ -288,6 +302,9 @@ func (p *Parser) step(dst []Exchange, s *stream, side flows.Side, at flows.Stamp
 			p.setClient(side)
 			s.state, s.n = framed, 0
 		case n < len(data):
+			if s.n < len(preface)-len("\r\nSM\r\n\r\n") && p.other(s, append([]byte(preface[:s.n]), data[n:]...)) {
+				return dst, len(data)
+			}
 			s.lose()
 		}
 		return dst, n
@@ -317,6 +334,25 @@ func (p *Parser) step(dst []Exchange, s *stream, side flows.Side, at flows.Stamp
 		return p.ends(dst, s, side, at), n
 	}
 	return p.scan(dst, s, side, at, data)
+}
+
+// other says whether data, the first bytes of a side, are a method of HTTP/1.x,
+// of a client that had not been told what it is that it talks to. The server has begun already: it need not wait (RFC 9113 section 3.4).
+func (p *Parser) other(s *stream, data []byte) bool {
+	if p.depth > 0 || len(p.open) > 0 || p.known || s.gapped {
+		return false
+	}
+	for i, c := range data {
+		if c == ' ' && i >= len("GET") {
+			break
+		}
+		if c < 'A' || c > 'Z' || i > 16 {
+			return false
+		}
+	}
+	p.clear = true
+	s.rest = data // lent: Rest is asked for at once
+	return true
 }
 
 // setClient says which side the client is.

@@ -46,7 +46,7 @@ func classes() []class {
 		{"times that go back", []string{"flows"}, backInTime},
 		{"seconds beyond 31 bits", []string{"flows"}, lateSeconds},
 		{"the host of a CONNECT", []string{"http", "zeek http"}, connectHost},
-		{"several spaces in a request line", []string{"http"}, spacedLine},
+		{"spaces in a request line", []string{"http"}, spacedLine},
 		{"a status that is no three digits", []string{"http"}, oddStatus},
 		{"no version of HTTP", []string{"http"}, noVersion},
 		{"a body taken for a request", []string{"http"}, bodyAsRequest},
@@ -294,8 +294,9 @@ func spacedLine(e *Evidence) bool {
 	if e.Column != "target" && e.Column != "version" || !strings.Contains(e.ours("http", "malformed"), "bad_request_line") {
 		return false
 	}
-	words := strings.Fields(e.Truth.Raw["uri"] + " " + e.Truth.Raw["version"])
-	return len(words) > 0 && words[0] == e.main(e.Ours, "target")
+	line := strings.Join(strings.Fields(e.Truth.Raw["uri"]+" "+e.Truth.Raw["version"]), " ")
+	target := e.main(e.Ours, "target")
+	return target != "" && (line == target || strings.HasPrefix(line, target+" "))
 }
 
 func oddStatus(e *Evidence) bool {

@@ -141,8 +141,8 @@ func list(s string) []string {
 	return strings.Split(s, "\x1f")
 }
 
-// sameHTTPText allows for how the two write bytes that are no text: tshark \xh
-// and U+FFFD, our tables \xhh.
+// sameHTTPText allows for how the two write what is not ASCII: tshark \xh and
+// U+FFFD for each byte, our tables \xhh, and UTF-8 as it is.
 func sameHTTPText(column, t, o string, _, _ *Record) bool {
 	switch column {
 	case "transfer_encoding", "content_encoding":
@@ -152,7 +152,7 @@ func sameHTTPText(column, t, o string, _, _ *Record) bool {
 			return true
 		}
 	}
-	return strings.Contains(o, `\x`) && t == tsharkText(o)
+	return t == tsharkText(o)
 }
 
 func tsharkText(s string) string {
@@ -168,6 +168,10 @@ func tsharkText(s string) string {
 				i += 3
 				continue
 			}
+		}
+		if s[i] >= 0x80 {
+			b.WriteRune(utf8.RuneError)
+			continue
 		}
 		b.WriteByte(s[i])
 	}

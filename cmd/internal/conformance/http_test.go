@@ -47,6 +47,9 @@ func TestHTTP(t *testing.T) {
 	}{
 		{"equal", truth, func(*httpRow) {}, "2 0 0 0 map[]"},
 		{"turned", truth, func(r *httpRow) { r.SrcIP, r.DstIP, r.SrcPort, r.DstPort = r.DstIP, r.SrcIP, 80, 5000 }, "2 0 0 0 map[]"},
+		{"text that is not ASCII", strings.Replace(truth, "example.org", "ex\ufffd\ufffd.org", 1), func(r *httpRow) { r.Host = "ex\u00e9.org" }, "2 0 0 0 map[]"},
+		{"a byte that is no text", strings.Replace(truth, "example.org", "ex\ufffd.org", 1), func(r *httpRow) { r.Host = `ex\xe9.org` }, "2 0 0 0 map[]"},
+		{"other text", strings.Replace(truth, "example.org", "ex\ufffd.org", 1), func(r *httpRow) { r.Host = "ex\u00e9.org" }, "1 1 0 0 map[host:1]"},
 		{"method", truth, func(r *httpRow) { r.Method = "POST" }, "1 1 0 0 map[method:1]"},
 		{"target", truth, func(r *httpRow) { r.Target = "/a" }, "1 1 0 0 map[target:1]"},
 		{"host", truth, func(r *httpRow) { r.Host = "" }, "1 1 0 0 map[host:1]"},

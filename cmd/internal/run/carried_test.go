@@ -158,6 +158,9 @@ func TestCarried(t *testing.T) {
 		{"http2, upgrade", newTCP(80).c("GET /1 HTTP/1.1\r\nHost: h2.test\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n").
 			s("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + answers[:20]).c(asks).s(answers[20:]),
 			"http payload", []string{"1 upgraded GET /1 h2.test 1.1 101", "2 #3 complete GET /3 h2.test 2 404", "3 #1 no_request    2 200"}, nil},
+		{"http2 server, whose client does not know", newTCP(80).s(limit).c(get), "http2 payload", []string{"1 no_response GET /inner inner.test 1.1 0"}, nil},
+		{"http2 server, a client whose method begins as the preface", newTCP(80).s(limit).c("PUT /inner HTTP/1.1\r\nHost: inner.test\r\nContent-Length: 0\r\n\r\n").s("HTTP/1.1 505 No\r\nContent-Length: 0\r\n\r\n"),
+			"http2 payload", []string{"1 complete PUT /inner inner.test 1.1 505"}, nil},
 		{"connect, http within", newTCP(3128).c("CONNECT inner.test:80 HTTP/1.1\r\nHost: inner.test\r\n\r\n").s("HTTP/1.1 200 Connection established\r\n\r\n").c(get).s(ok),
 			"http payload", []string{"1 tunnel CONNECT inner.test:80 inner.test 1.1 200", "2 complete GET /inner inner.test 1.1 200"}, nil},
 		{"connect, tls within", newTCP(3128).c("CONNECT inner.test:443 HTTP/1.1\r\nHost: inner.test\r\n\r\n").s("HTTP/1.1 200 Connection established\r\n\r\n").c(client),
