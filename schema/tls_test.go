@@ -84,6 +84,9 @@ func TestAppendTLS(t *testing.T) {
 	var a Arena
 	var cache CertCache
 	rows := AppendTLS(nil, &out[0], &s, &a, &cache, TLSOptions{Strings: true})
+	if over := AppendTLS(nil, &out[0], &Session{}, &a, &cache, TLSOptions{})[0].Transport; over != "udp" { // in OpenVPN
+		t.Errorf("transport %q of a flow over UDP", over)
+	}
 	p.Reset() // scribble over the parser's memory
 	p.Feed(nil, flows.Initiator, flows.Stamp{}, slices.Repeat([]byte{0x16, 3, 1, 0, 1, 0xff}, 200))
 	if len(rows) != 1 {

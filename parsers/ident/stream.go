@@ -1012,34 +1012,19 @@ func openVPNStream(b []byte) bool {
 	return len(b) >= 16 && be16(b) == len(b)-2 && openVPN(b[2:])
 }
 
-// openVPN looks for the packet that begins a session: opcode, the sender's
-// session, then plain fields, or with tls-auth a HMAC, or with tls-crypt the
-// packet's number (the protocol's description in the source's ssl.h).
+// openVPN looks for a packet that resets a session and is encrypted (tls-crypt): opcode, the
+// sender's session, and the packet's number, which begins with 1, or in version 2 of
+// it with 0x0f000001. Those in the clear have a parser (package openvpn).
 func openVPN(b []byte) bool {
 	n := len(b)
-	if n < 14 {
+	if n < 54 {
 		return false
 	}
 	op, key := b[0]>>3, b[0]&7
 	if key != 0 || op != 7 && op != 8 && op != 10 || be32(b[1:])|be32(b[5:]) == 0 {
 		return false
 	}
-	if n == 14 && op == 7 {
-		return b[9] == 0 && be32(b[10:]) == 0
-	}
-	if n == 26 && op == 8 { // an acknowledgement of packet 0
-		return b[9] == 1 && be32(b[10:]) == 0 && be32(b[22:]) == 0
-	}
-	for _, mac := range [...]int{16, 20, 32, 64} {
-		o := 9 + mac // number, time, acknowledgements, number of the message
-		if op == 7 && n == o+13 && be32(b[o:]) == 1 && b[o+8] == 0 && be32(b[o+9:]) == 0 {
-			return true
-		}
-		if op == 8 && n == o+25 && be32(b[o:]) == 1 && b[o+8] == 1 {
-			return true
-		}
-	}
-	return n >= 54 && (be32(b[9:]) == 1 || be32(b[9:]) == 0x0f000001) && (n == 54 || op != 7) // tls-crypt
+	return (be32(b[9:]) == 1 || be32(b[9:]) == 0x0f000001) && (n == 54 || op != 7)
 }
 
 // stun looks for a message with the magic cookie (RFC 8489 section 5).

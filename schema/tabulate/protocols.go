@@ -6,6 +6,7 @@ import (
 	"github.com/caplake/caplake/parsers/dns"
 	"github.com/caplake/caplake/parsers/http"
 	"github.com/caplake/caplake/parsers/http2"
+	"github.com/caplake/caplake/parsers/openvpn"
 	"github.com/caplake/caplake/parsers/proxy"
 	"github.com/caplake/caplake/parsers/quic"
 	"github.com/caplake/caplake/parsers/tls"
@@ -78,6 +79,7 @@ func (c *Collector) protocols() []parsers.Registration {
 		parsers.On(dns.Protocol(dns.Config{MaxPending: c.cfg.MaxPending}), transaction),
 		parsers.On(quic.Protocol(), quicHandshake),
 		parsers.On(tls.DatagramProtocol(tls.Config{}), handshake),
+		parsers.On(openvpn.Protocol(tls.Protocol(tls.Config{}).Stream), handshake),
 	}
 	for i, t := range c.own {
 		list = append(list, t.On(func(f *flows.Flow, message any) {

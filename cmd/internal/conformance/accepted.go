@@ -53,7 +53,7 @@ func classes() []class {
 		{"text that ends at NUL", []string{"http"}, endsAtNUL},
 		{"field lines that break the grammar", []string{"http"}, brokenFields},
 		{"a version that was not there", []string{"http"}, cutVersion},
-		{"TLS in OpenVPN", []string{"tls"}, inOpenVPN},
+		{"a packet of OpenVPN sent again", []string{"tls"}, againInOpenVPN},
 		{"what keys decrypt", []string{"zeek http"}, decrypted},
 		{"TLS in GSS-API", []string{"zeek ssl", "zeek x509"}, inGSSAPI},
 		{"both ends send a client hello", []string{"tls"}, bothClients},
@@ -370,13 +370,15 @@ func cutVersion(e *Evidence) bool {
 	return false
 }
 
-func inOpenVPN(e *Evidence) bool {
-	if e.Ours != nil || e.View == nil {
+// againInOpenVPN: tshark says itself that the message is malformed, in the control channel of
+// a session of which we have the handshake.
+func againInOpenVPN(e *Evidence) bool {
+	if e.Ours != nil || e.View == nil || e.Truth.Raw["malformed"] != "1" || e.Truth.Raw["transport"] != "udp" {
 		return false
 	}
-	t, _ := e.View.Table("flows")
+	t, _ := e.View.Table("tls")
 	for i := range t.Len() {
-		if t.Get(i, "app_proto") == "openvpn" && ourPair(t, i) == truthPair(e.Truth.Raw) {
+		if t.Get(i, "transport") == "udp" && ourPair(t, i) == truthPair(e.Truth.Raw) {
 			return true
 		}
 	}

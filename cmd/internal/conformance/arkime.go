@@ -112,21 +112,19 @@ func arkimeFlows(rows []map[string]string, t *Table) (ids, sessions recordSet) {
 	return ids, sessions
 }
 
-// arkimeHellos lays the fingerprints of TLS side by side. Those in the control
-// channel of OpenVPN, which is no TLS to Arkime's list of protocols either, are left
-// out: the table tls is not of them.
+// arkimeHellos lays the fingerprints of TLS side by side. The JA4 of a hello in the control
+// channel of OpenVPN over UDP begins with q in Arkime; FoxIO's JA4.md keeps that letter for
+// QUIC, and t is "normal TLS". Those are not compared.
 func arkimeHellos(rows []map[string]string, t *Table) recordSet {
 	set := recordSet{table: "arkime tls", kind: &arkimeHelloKind, partial: true}
 	for _, r := range rows {
-		if slices.Contains(strings.Split(r["protocols"], ";"), "openvpn") {
-			continue
-		}
+		openvpn := slices.Contains(strings.Split(r["protocols"], ";"), "openvpn")
 		var main []string
 		any := false
 		for _, c := range arkimeHelloKind.Main {
 			v := r[c]
 			any = any || v != ""
-			if v == "" {
+			if v == "" || openvpn && v[0] == 'q' {
 				v = Unknown
 			}
 			main = append(main, v)

@@ -57,7 +57,11 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: truthLabel(r, r["kind"]), Raw: r}
 		switch r["kind"] {
 		case "CH":
-			rec.Main = []string{r["sni"], unless(r["ja3"], Unknown), unless(r["ja4"], Unknown), r["hs_version"]}
+			ja4 := unless(r["ja4"], Unknown)
+			if len(ja4) > 2 && ja4[0] >= '0' && ja4[0] <= '9' {
+				ja4 = Unknown // tshark leaves the first letter out where the hello is in OpenVPN over UDP
+			}
+			rec.Main = []string{r["sni"], unless(r["ja3"], Unknown), ja4, r["hs_version"]}
 			rec.More = []string{r["alpn"]}
 			s[0].truth = append(s[0].truth, rec)
 		case "SH":
@@ -85,7 +89,9 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 	}
 	for i := range t.Len() {
 		l := "tls"
-		if tr := t.Get(i, "transport"); tr != "" && tr != "tcp" {
+		switch tr := t.Get(i, "transport"); tr {
+		case "", "tcp", "udp": // udp: the records of TLS in OpenVPN
+		default:
 			l = tr
 		}
 		s := layer(l)
