@@ -29,22 +29,46 @@ func (s Side) String() string {
 // Position says where a packet was captured: the input (capture file) and the
 // packet's number in it, both counted from 1, as one number that sorts in
 // the order in which a run reads packets. The zero Position is no packet.
+//
+//	input 22 bits | packet 38 bits | part 4 bits
+//
+// A captured packet may hold several datagrams (the subframes of an IEEE 802.11 A-MSDU). Each of them is a
+// Packet of its own, and the part, counted from 0, tells them apart.
 type Position uint64
 
-const positionPacketBits = 40
+const (
+	positionPartBits   = 4
+	positionPacketBits = 38
+	positionInputShift = positionPacketBits + positionPartBits
+)
+
+// Bounds of what positions tell apart.
+const (
+	MaxInputs = 1<<(64-positionInputShift) - 1 // inputs of a run
+	MaxParts  = 1 << positionPartBits          // datagrams of a captured packet
+)
 
 // NewPosition returns the position of packet number packet of input number
 // input, both counted from 1.
 func NewPosition(input uint32, packet uint64) Position {
-	return Position(uint64(input)<<positionPacketBits | packet&(1<<positionPacketBits-1))
+	return Position(uint64(input)<<positionInputShift | packet&(1<<positionPacketBits-1)<<positionPartBits)
+}
+
+// At returns the position of datagram number part, counted from 0 and less than
+// MaxParts, of the packet at p.
+func (p Position) At(part int) Position {
+	return p&^(MaxParts-1) | Position(part)&(MaxParts-1)
 }
 
 // Input returns the input's number, counted from 1.
-func (p Position) Input() uint32 { return uint32(p >> positionPacketBits) }
+func (p Position) Input() uint32 { return uint32(p >> positionInputShift) }
 
 // Packet returns the packet's number within its input, counted from 1, as
 // Wireshark numbers frames.
-func (p Position) Packet() uint64 { return uint64(p) & (1<<positionPacketBits - 1) }
+func (p Position) Packet() uint64 { return uint64(p) >> positionPartBits & (1<<positionPacketBits - 1) }
+
+// Part returns which of the packet's datagrams is meant, counted from 0.
+func (p Position) Part() int { return int(p & (MaxParts - 1)) }
 
 // Stamp says when and where something was seen: the capture time in
 // nanoseconds since the Unix epoch (UTC), and the packet that carried it.

@@ -38,7 +38,7 @@ const (
 // not write to it.
 //
 //	record k is packet number First+k of the input
-//	0 ≤ len(Packets) ≤ len(Records)
+//	0 ≤ len(Packets) ≤ flows.MaxParts × len(Records)
 type Batch struct {
 	Packets []flows.Packet // decoded packets that belong to a flow, in capture order
 	Encaps  []flows.Encap  // what Packet.Encap and Encap.Inner index, from 1
@@ -77,6 +77,16 @@ func (b *Batch) Bytes(p *flows.Packet) []byte {
 	return b.Data
 }
 
+// packet returns one more of b's packets, whose content is open.
+func (b *Batch) packet() *flows.Packet {
+	n := len(b.Packets)
+	if n == cap(b.Packets) {
+		b.Packets = append(b.Packets, flows.Packet{})
+	}
+	b.Packets = b.Packets[:n+1]
+	return &b.Packets[n]
+}
+
 // What the stages of a run ask of decoding, in the order in which it is called:
 //
 //	Decode(link, data, rec, p, encaps) Outcome
@@ -104,6 +114,8 @@ func (b *Batch) Bytes(p *flows.Packet) []byte {
 // at the end of the run settles what is left.
 type defragmenter interface {
 	Add(b *Batch, i int, settle func(flows.Position, Outcome)) bool
+	// Next makes p the next of several datagrams in the one that Add completed; false: there is none.
+	Next(b *Batch, p *flows.Packet) bool
 	Flush(settle func(flows.Position, Outcome))
 	// LimitsHit returns how often a bound of Config made fragments be given
 	// up since the last call.

@@ -40,6 +40,7 @@ type Decoder struct {
 	n     int                    // how many
 	depth int                    // Ethernet headers so far
 	noSum bool                   // the pseudo-header is not that of the addresses in the IP header
+	rest  rest                   // of an aggregate
 }
 
 const (
@@ -72,7 +73,7 @@ func (d *Decoder) Decode(link uint32, data []byte, r Record, p *flows.Packet, en
 	off := int(r.Offset)
 	buf := data[:off+int(r.CapLen)]
 	wire := off + int(max(r.CapLen, r.OrigLen))
-	d.n, d.depth, d.noSum = 0, 0, false
+	d.n, d.depth, d.noSum, d.rest.off = 0, 0, false, 0
 
 	var o Outcome
 	if link == linkEthernet {
@@ -86,10 +87,30 @@ func (d *Decoder) Decode(link uint32, data []byte, r Record, p *flows.Packet, en
 	return o
 }
 
+// Next decodes the next datagram of the packet that was decoded last, for a packet may hold several: an
+// IEEE 802.11 A-MSDU does. It reports false where none is left that belongs
+// to a flow; the outcome is OutcomeFlow or OutcomeFragment. data and encaps
+// are those of Decode, and p is overwritten: its Time, Pos and WireLen are those of the packet.
+func (d *Decoder) Next(data []byte, p *flows.Packet, encaps *[]flows.Encap) (Outcome, bool) {
+	for d.rest.off > 0 {
+		r := &d.rest
+		*p, d.n, d.depth, d.noSum = r.p, r.n, r.depth, false
+		var o Outcome
+		o, r.off = d.subframe(data[:r.end], r.off, r.wire, p)
+		if o == OutcomeFlow || o == OutcomeFragment {
+			if d.n > 0 {
+				d.record(p, encaps)
+			}
+			return o, true
+		}
+	}
+	return OutcomeNotIP, false
+}
+
 // datagram decodes the IP datagram data[off:], of which total bytes were sent, as
 // one that was carried in chain and whose fields of the link layer p already has.
 func (d *Decoder) datagram(data []byte, off, total int, chain []flows.Encap, p *flows.Packet, encaps *[]flows.Encap) Outcome {
-	d.n, d.depth, d.noSum = copy(d.chain[:], chain), 0, false
+	d.n, d.depth, d.noSum, d.rest.off = copy(d.chain[:], chain), 0, false, 0
 	o := d.ip(data, off, max(off+total, len(data)), p)
 	if d.n > 0 && (o == OutcomeFlow || o == OutcomeFragment) {
 		d.record(p, encaps)

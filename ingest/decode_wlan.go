@@ -16,7 +16,7 @@ import (
 //	yes  no    network      source       destination
 //	yes  yes   receiver     transmitter  destination  source
 //
-// Of several datagrams in one frame (A-MSDU) the first is decoded.
+// Of several datagrams in one frame (A-MSDU) the first is decoded, and the others by Next.
 func (d *Decoder) wlan(buf []byte, off, wire int, how wlanForm, p *flows.Packet) Outcome {
 	const (
 		toDS      = 0x01
@@ -88,18 +88,57 @@ func (d *Decoder) wlan(buf []byte, off, wire int, how wlanForm, p *flows.Packet)
 				return OutcomeCut
 			}
 		}
-		if b[qos]&0x80 != 0 { // A-MSDU: destination, source, length
-			off, b = off+n, b[n:]
-			if len(b) < 14 {
-				return short(off+14, wire, OutcomeMalformedLink)
-			}
-			p.Link, p.MACs = uint32(off), flows.MACsEthernet
-			n = 14
-			wire = min(wire, off+n+int(binary.BigEndian.Uint16(b[12:])))
-			buf = buf[:min(len(buf), wire)]
+		if b[qos]&0x80 != 0 {
+			return d.aggregate(buf, off+n, wire, p)
 		}
 	}
 	return d.llc(buf, off+n, wire, p)
+}
+
+// rest is what is left of an aggregate after the datagram that was decoded
+// last, with everything as it was before its first.
+type rest struct {
+	off       int // of the next subframe; 0: none is left
+	end, wire int
+	n, depth  int
+	p         flows.Packet
+}
+
+// aggregate decodes an A-MSDU (IEEE 802.11 section 9.3.2.2) up to the first datagram of
+// a flow, and notes the rest for Next. Where there is none the outcome is the first subframe's.
+func (d *Decoder) aggregate(buf []byte, off, wire int, p *flows.Packet) Outcome {
+	carrier, n, depth := *p, d.n, d.depth
+	o, next := d.subframe(buf, off, wire, p)
+	for last := o; ; {
+		if last == OutcomeFlow || last == OutcomeFragment {
+			if next > 0 {
+				d.rest = rest{off: next, end: len(buf), wire: wire, n: n, depth: depth, p: carrier}
+			}
+			return last
+		}
+		if next == 0 {
+			return o
+		}
+		*p, d.n, d.depth = carrier, n, depth
+		last, next = d.subframe(buf, next, wire, p)
+	}
+}
+
+// subframe decodes one subframe: destination, source, length, the frame, padding up
+// to four bytes. It returns where the next begins, 0 if there is none.
+func (d *Decoder) subframe(buf []byte, off, wire int, p *flows.Packet) (o Outcome, next int) {
+	const header = 14
+	b := buf[off:]
+	if len(b) < header {
+		return short(off+header, wire, OutcomeMalformedLink), 0
+	}
+	p.Link, p.MACs = uint32(off), flows.MACsEthernet
+	n := header + int(binary.BigEndian.Uint16(b[12:]))
+	if next = off + (n+3)&^3; next+header > len(buf) {
+		next = 0
+	}
+	wire = min(wire, off+n)
+	return d.llc(buf[:min(len(buf), wire)], off+header, wire, p), next
 }
 
 // wlanForm says what is unusual about an IEEE 802.11 frame.

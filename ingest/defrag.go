@@ -79,7 +79,9 @@ func NewDefragmenter(c Config) *Defragmenter {
 // OutcomeFragmentIncomplete.
 func (f *Defragmenter) Add(b *Batch, i int, settle func(flows.Position, Outcome)) bool {
 	p := &b.Packets[i]
-	k := f.insert(b, p, settle, true)
+	// Of several datagrams of one packet the first stands for it.
+	k := f.insert(b, p, settle, p.Pos.Part() == 0)
+	f.decoder.rest.off = 0
 	for depth := 0; k >= 0; depth++ {
 		switch f.complete(b, p, k, settle) {
 		case OutcomeFlow:
@@ -97,6 +99,17 @@ func (f *Defragmenter) Add(b *Batch, i int, settle func(flows.Position, Outcome)
 		}
 	}
 	return false
+}
+
+// Next makes p the next of several datagrams in the one that Add completed, as Decoder.Next
+// does, and reports false where none is left. Fragments in it mean nothing.
+func (f *Defragmenter) Next(b *Batch, p *flows.Packet) bool {
+	for {
+		o, ok := f.decoder.Next(b.Overflow, p, &b.Encaps)
+		if !ok || o == OutcomeFlow {
+			return ok
+		}
+	}
 }
 
 // Flush settles what is incomplete, at the end of a run, and forgets it.

@@ -22,6 +22,8 @@ func FuzzRun(f *testing.F) {
 	first, last := fragmentFrames(1)
 	f.Add(pcapFile(le, pcapMagicMicro, few...))
 	f.Add(pcapFile(be, pcapMagicNano, packetSpec{data: first}, packetSpec{data: last}))
+	s4 := snap(0x0800, ip4(17, udp(false, []byte(hello))))
+	f.Add(pcapRecord(le, pcapHeader(le, pcapMagicMicro, 4, 65535, linkWLAN), packetSpec{data: amsdu(s4, s4, s4)}))
 	f.Add(mixedNG(le)[:2000])
 	f.Add(mixedNG(be)[:2000])
 	f.Add(append(append(ngSection(be), ngIDB(be, 1, 9, ngOption(be, nil, ngOptionTSResol, []byte{0xff}))...), ngSPB(be, few[0])...))

@@ -32,8 +32,8 @@ func (p *Plan) Run(ctx context.Context, cfg Config, workers int,
 	if workers < 1 {
 		return fmt.Errorf("workers is %d: it must be at least 1", workers)
 	}
-	if uint64(len(p.Inputs)) > maxInputs {
-		return fmt.Errorf("%d inputs are more than %d", len(p.Inputs), maxInputs)
+	if uint64(len(p.Inputs)) > flows.MaxInputs {
+		return fmt.Errorf("%d inputs are more than %d", len(p.Inputs), flows.MaxInputs)
 	}
 	if handle == nil {
 		handle = func(int, *Batch) error { return nil }
@@ -45,9 +45,6 @@ func (p *Plan) Run(ctx context.Context, cfg Config, workers int,
 	return r.report(done)
 }
 
-// maxInputs is how many inputs a flows.Position can tell apart.
-const maxInputs = 1<<24 - 1
-
 type run struct {
 	plan    *Plan
 	cfg     Config
@@ -58,6 +55,7 @@ type run struct {
 	ledger   []entry // by input
 	fragment defragmenter
 
+	spare     []flows.Packet   // for packets that make room for others
 	completed []flows.Position // fragments settled as reassembled by the latest Add; kept for KeepPacket only
 }
 
@@ -236,12 +234,7 @@ func (r *run) decode(d *Decoder, b *Batch) {
 			c.outcomes[OutcomeFiltered]++
 			continue
 		}
-		n := len(b.Packets)
-		if n == cap(b.Packets) {
-			b.Packets = append(b.Packets, flows.Packet{})
-		}
-		b.Packets = b.Packets[:n+1]
-		p := &b.Packets[n]
+		p := b.packet()
 		*p = flows.Packet{
 			Time:    rec.Time,
 			Pos:     flows.NewPosition(b.Input, b.First+uint64(i)),
@@ -249,25 +242,65 @@ func (r *run) decode(d *Decoder, b *Batch) {
 			Link:    rec.Offset,
 		}
 		outcome := d.Decode(uint32(rec.Link), b.Data, *rec, p, &b.Encaps)
-		if p.Flags&(flows.BadIPChecksum|flows.BadChecksum) != 0 {
+		flags := p.Flags
+		outcome, kept := r.keep(b, outcome)
+		if d.rest.off > 0 {
+			outcome, flags = r.others(d, b, outcome, flags, kept)
+		}
+		if flags&(flows.BadIPChecksum|flows.BadChecksum) != 0 {
 			c.badChecksums++
 		}
-		if p.Flags&flows.ChecksumOffload != 0 {
+		if flags&flows.ChecksumOffload != 0 {
 			c.offloaded++
 		}
-		switch outcome {
-		case OutcomeFlow:
-			if r.cfg.KeepPacket != nil && !r.cfg.KeepPacket(p, b.Data) {
-				c.outcomes[OutcomeFiltered]++
-				b.Packets = b.Packets[:n]
-				continue
-			}
-			c.outcomes[OutcomeFlow]++
-		case OutcomeFragment:
-			b.fragments = append(b.fragments, int32(n))
-		default:
+		if outcome != OutcomeFragment {
 			c.outcomes[outcome]++
-			b.Packets = b.Packets[:n]
+		}
+	}
+}
+
+// keep leaves the last of b's packets in its place if its outcome, and the
+// configuration, are for it.
+func (r *run) keep(b *Batch, o Outcome) (Outcome, bool) {
+	n := len(b.Packets) - 1
+	switch o {
+	case OutcomeFlow:
+		if r.cfg.KeepPacket == nil || r.cfg.KeepPacket(&b.Packets[n], b.Data) {
+			return o, true
+		}
+		o = OutcomeFiltered
+	case OutcomeFragment:
+		b.fragments = append(b.fragments, int32(n))
+		return o, true
+	}
+	b.Packets = b.Packets[:n]
+	return o, false
+}
+
+// others adds the further datagrams of a packet to b. The packet's outcome is that of the first of its datagrams
+// that is kept, whose position is the packet's own.
+func (r *run) others(d *Decoder, b *Batch, outcome Outcome, flags flows.PacketFlags, kept bool) (Outcome, flows.PacketFlags) {
+	parts := 0
+	if kept {
+		parts = 1
+	}
+	for {
+		p := b.packet()
+		o, more := d.Next(b.Data, p, &b.Encaps)
+		if !more || parts == flows.MaxParts {
+			if more {
+				b.counts.limitsHit++
+			}
+			b.Packets = b.Packets[:len(b.Packets)-1]
+			return outcome, flags
+		}
+		p.Pos = p.Pos.At(parts)
+		flags |= p.Flags
+		if o, kept = r.keep(b, o); kept {
+			if parts == 0 {
+				outcome = o
+			}
+			parts++
 		}
 	}
 }
@@ -291,29 +324,52 @@ func (r *run) sequence(b *Batch) {
 // complete, where they do.
 func (r *run) defragment(b *Batch) {
 	const bad = flows.BadIPChecksum | flows.BadChecksum
-	out, next := int(b.fragments[0]), 0
-	for i := out; i < len(b.Packets); i++ {
-		if next < len(b.fragments) && i == int(b.fragments[next]) {
-			next++
-			counted := b.Packets[i].Flags&bad != 0
-			r.completed = r.completed[:0]
-			if !r.fragment.Add(b, i, r.settle) {
-				continue
-			}
-			if p := &b.Packets[i]; r.cfg.KeepPacket != nil && !r.cfg.KeepPacket(p, b.Bytes(p)) {
-				r.unsettle()
-				continue
-			}
-			if !counted && b.Packets[i].Flags&flows.BadChecksum != 0 {
-				b.counts.badChecksums++
-			}
+	in, next := b.Packets, 0
+	out := in[:b.fragments[0]]
+	moved := false // out is not in any more
+	for i := len(out); i < len(in); i++ {
+		if next == len(b.fragments) || i != int(b.fragments[next]) {
+			out = append(out, in[i])
+			continue
 		}
-		if out != i {
-			b.Packets[out] = b.Packets[i]
+		next++
+		counted := in[i].Flags&bad != 0
+		r.completed = r.completed[:0]
+		if !r.fragment.Add(b, i, r.settle) {
+			continue
 		}
-		out++
+		p, kept := in[i], false
+		for part := p.Pos.Part(); ; {
+			if r.cfg.KeepPacket == nil || r.cfg.KeepPacket(&p, b.Bytes(&p)) {
+				kept = true
+				if !counted && p.Flags&flows.BadChecksum != 0 {
+					counted = true
+					b.counts.badChecksums++
+				}
+				if !moved && len(out) > i {
+					out, moved = append(r.spare[:0], out...), true
+				}
+				out = append(out, p)
+				part++
+			}
+			at := p.Pos
+			if !r.fragment.Next(b, &p) {
+				break
+			}
+			if part == flows.MaxParts || p.Pos.Part() > 0 || i+1 < len(in) && in[i+1].Pos.Packet() == at.Packet() {
+				b.counts.limitsHit++
+				break
+			}
+			p.Pos = p.Pos.At(part)
+		}
+		if !kept {
+			r.unsettle()
+		}
 	}
-	b.Packets = b.Packets[:out]
+	b.Packets = out
+	if moved {
+		r.spare = in
+	}
 	b.counts.limitsHit += r.fragment.LimitsHit()
 	b.counts.overlaps += r.fragment.Overlaps()
 }

@@ -110,47 +110,29 @@ func Decode(cfg Config, frames iter.Seq2[Frame, error]) flows.Source {
 			yield(flows.Captured{}, err)
 			return
 		}
-		var (
-			b        = new(Batch)
-			d        = Decoder{Checksums: cfg.Checksums, NoDecap: cfg.NoDecap}
-			fragment = NewDefragmenter(cfg.WithDefaults())
-			settle   = func(flows.Position, Outcome) {}
-			n        uint64
-		)
-		b.Packets = make([]flows.Packet, 1)
+		b := &Batch{Input: 1}
+		d := Decoder{Checksums: cfg.Checksums, NoDecap: cfg.NoDecap}
+		r := run{cfg: cfg, fragment: NewDefragmenter(cfg), ledger: make([]entry, 1)}
 		for f, err := range frames {
 			if err != nil {
 				yield(flows.Captured{}, err)
 				return
 			}
-			n++
 			if f.OrigLen <= 0 {
 				f.OrigLen = len(f.Data)
 			}
-			b.Input, b.First, b.Data, b.MaxTime = 1, n, f.Data, f.Time
-			b.Encaps, b.Overflow, b.Packets = b.Encaps[:0], b.Overflow[:0], b.Packets[:1]
 			rec := Record{Time: f.Time, CapLen: uint32(len(f.Data)), OrigLen: uint32(min(f.OrigLen, math.MaxUint32)), Link: f.Link}
-			if cfg.KeepRecord != nil && !cfg.KeepRecord(&rec) {
-				continue
+			b.First, b.Data, b.MaxTime, b.Records = b.First+1, f.Data, f.Time, append(b.Records[:0], rec)
+			b.Packets, b.Encaps, b.Overflow, b.fragments = b.Packets[:0], b.Encaps[:0], b.Overflow[:0], b.fragments[:0]
+			r.decode(&d, b)
+			if len(b.fragments) > 0 {
+				r.defragment(b)
 			}
-			b.Records = append(b.Records[:0], rec)
-			p := &b.Packets[0]
-			*p = flows.Packet{Time: f.Time, Pos: flows.NewPosition(1, n), WireLen: rec.OrigLen}
-			switch d.Decode(uint32(f.Link), f.Data, rec, p, &b.Encaps) {
-			case OutcomeFlow:
-			case OutcomeFragment:
-				if !fragment.Add(b, 0, settle) {
-					continue
+			for i := range b.Packets {
+				p := &b.Packets[i]
+				if !yield(flows.Captured{Packet: p, Data: b.Bytes(p), Encaps: b.Encaps}, nil) {
+					return
 				}
-				p = &b.Packets[0]
-			default:
-				continue
-			}
-			if cfg.KeepPacket != nil && !cfg.KeepPacket(p, b.Bytes(p)) {
-				continue
-			}
-			if !yield(flows.Captured{Packet: p, Data: b.Bytes(p), Encaps: b.Encaps}, nil) {
-				return
 			}
 		}
 	}

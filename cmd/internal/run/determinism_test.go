@@ -414,3 +414,34 @@ func (c *rawCapture) split(n int) [][]record {
 	}
 	return append(pieces, c.records[start:])
 }
+
+// The rows of several datagrams of one frame have the same order at any number of
+// workers, as do flows that begin with them.
+func TestAggregateOrder(t *testing.T) {
+	path := captureFile(t, func(c *capture) {
+		inner := newCapture(io.Discard)
+		for frame := range uint16(50) {
+			// IEEE 802.11 from an access point over GRE, quality of service with an A-MSDU in it.
+			gre := append([]byte{0, 0, 0x82, 0x40, 0x88, 2}, make([]byte, 22)...)
+			gre = append(gre, 0x80, 0)
+			for port := range uint16(8) {
+				inner.udp(a, b, 1000+frame*8+(port*5)%8, 53, query(frame))
+				gre = append(gre, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0, byte(8+len(inner.buf)))
+				gre = append(gre, 0xaa, 0xaa, 3, 0, 0, 0, 8, 0)
+				gre = append(gre, inner.buf...)
+				for len(gre)%4 != 2 { // the first begins at 30
+					gre = append(gre, 0)
+				}
+			}
+			c.buf = append(c.ip(47, 0x0b000001, 0x0b000002, len(gre)), gre...)
+			c.record(c.buf)
+		}
+	})
+	one := convert(t, 1, 64, path)
+	if n := len(rows(t, one)["dns"]); n != 400 {
+		t.Fatalf("%d rows of dns", n)
+	}
+	for _, workers := range []int{2, 3} {
+		sameFiles(t, fmt.Sprintf("%d workers", workers), files(t, convert(t, workers, 64, path)), files(t, one))
+	}
+}
