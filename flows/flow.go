@@ -95,7 +95,7 @@ type TCPStats struct {
 	GapBytes          uint64
 	OverlapMismatches uint64 // segments whose overlap with held bytes differs from them
 
-	copied uint64 // duplicates that would have counted as Retransmits
+	late uint64 // segments with payload that end at or below what was sent before: Zeek's t
 }
 
 // TCPOptions says which options a side's SYN carried.

@@ -35,6 +35,7 @@ type stream struct {
 	next          uint32 // sequence number of the next byte to hand on
 	finSeq        uint32 // sequence number of the FIN
 	firstAck, ack uint32 // what this side acknowledged: first, highest
+	last          uint32 // highest sequence number behind a packet, be what is below it there or not
 	held          int32  // bytes of buffers held
 	heldRef       uint32 // 1 + index of the list of held segments in the pool; 0: none
 	holeSince     int64
@@ -79,7 +80,7 @@ func (t *Tracker) bytes(f *Flow, x *TCP, side Side, at Stamp, seq, n uint32, dat
 			stats.RetransmitBytes += uint64(old)
 		}
 		if old == n {
-			t.again(f, side, stats)
+			t.again(stats)
 			return
 		}
 		seq, n = seq+old, n-old
@@ -94,19 +95,15 @@ func (t *Tracker) bytes(f *Flow, x *TCP, side Side, at Stamp, seq, n uint32, dat
 		return
 	}
 	if !t.hold(f, x, side, at, seq, n, data) {
-		t.again(f, side, stats)
+		t.again(stats)
 	}
 }
 
-// again counts a segment that carried only bytes already seen. To Zeek's letters a
-// duplicate is a retransmission too.
-func (t *Tracker) again(f *Flow, side Side, stats *TCPStats) {
-	if t.copied {
-		stats.copied++
-	} else {
+// again counts a segment that carried only bytes already seen.
+func (t *Tracker) again(stats *TCPStats) {
+	if !t.copied {
 		stats.Retransmits++
 	}
-	f.hist(side, 't', stats.Retransmits+stats.copied)
 }
 
 // deliver hands n bytes, of which data was captured, to the consumer. next is

@@ -115,7 +115,9 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 		at    = Stamp{p.Time, p.Pos}
 		fl    = p.TCPFlags
 	)
-	if fl &^= 0xe00; stats.FlagsSeen == 0 && !st.begun {
+	fl &^= 0xe00
+	first := stats.FlagsSeen == 0 && !st.begun
+	if first {
 		stats.Window = p.Window
 	}
 	stats.FlagsSeen |= fl
@@ -165,6 +167,7 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 	case fl&(SYN|FIN|RST) == 0 && fl&ACK != 0:
 		f.hist(side, 'a', 0)
 	}
+	st.sent(f, side, stats, fl, seq, n, first)
 	// A FIN in answer to a SYN is no answer (RFC 9293 section 3.10.7.3): its sender's stream begins
 	// with the SYN-ACK, which may yet come.
 	early := !st.begun && fl&(SYN|FIN) == FIN && n == 0 && peer.hasISN && peer.state != epEstablished && fl&ACK != 0 && p.Ack == peer.isn+1
@@ -211,6 +214,28 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 		t.wheel.add(f, f.ref, t.deadline(f), &t.slab)
 	}
 }
+
+// sent follows the highest number that side has used, and notes what ends below
+// it: a retransmission or what is late, which Zeek's letter t does not tell apart.
+func (st *stream) sent(f *Flow, side Side, stats *TCPStats, fl uint16, seq, n uint32, first bool) {
+	past := seq + n
+	if fl&FIN != 0 {
+		past++
+	}
+	switch d := int32(past - st.last); {
+	case first, d > 0 && st.state != epReset:
+		st.last = past
+	case fl&(SYN|RST) != 0 && d < -farBelow: // a sequence begun anew
+		st.last = past
+	case n > 0 && st.state != epReset:
+		stats.late++
+		f.hist(side, 't', stats.late)
+	}
+}
+
+// farBelow is by how much a SYN or RST is below what was sent before and of
+// another sequence.
+const farBelow = 1 << 20
 
 // synPacket takes what is particular to a packet with SYN.
 func (t *Tracker) synPacket(f *Flow, x *TCP, side Side, p *Packet, data []byte) {

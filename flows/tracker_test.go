@@ -117,11 +117,11 @@ end end_of_input S1 SDh`},
 		{"reordered", []step{{i, SYN, 99, 0, "", 0}, {i, ACK, 103, 0, "def", 0}, {i, ACK, 100, 0, "abc", 0}}, `start syn
 data 0 "abc" @3
 data 0 "def" @2
-end end_of_input S0 SD`},
+end end_of_input S0 SDT`},
 		{"FIN before the bytes that it ends", []step{{i, SYN, 99, 0, "", 0}, {i, FIN | ACK, 103, 0, "", 0}, {i, ACK, 100, 0, "abc", 0}}, `start syn
 data 0 "abc" @3
 fin 0
-end end_of_input SH SFD`},
+end end_of_input SH SFDT`},
 		{"a hole that the peer acknowledged is given up after a while", []step{
 			{i, SYN, 99, 0, "", 0}, {r, SYN | ACK, 499, 100, "", 0}, {i, ACK, 103, 500, "def", 0}, {r, ACK, 500, 106, "", 0},
 			{r, ACK, 500, 106, "", second}, {i, ACK, 100, 500, "abc", 0},
@@ -141,7 +141,7 @@ end end_of_input S0 SDTG`},
 data 0 "abc" @3
 data 0 "def" @2
 data 0 "g" @4
-end end_of_input S0 SD`},
+end end_of_input S0 SDT`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
