@@ -142,7 +142,7 @@ func (e *teller) Packet(f *Flow, side Side, p *Packet, data []byte) {
 	if e.kinds&(EventState|EventEstablished) != 0 {
 		was := f.State
 		if f.Proto == ProtoTCP {
-			f.State = e.driver.tracker.TCP(f).connState()
+			f.State = e.driver.tracker.TCP(f).connState(f)
 		} else {
 			f.State = f.connState()
 		}

@@ -23,8 +23,8 @@ import (
 // stream is one side's state. Sequence numbers are compared by the sign
 // of their difference (RFC 9293 section 3.4), so that wrapping needs no care.
 type stream struct {
-	state, before endpoint // before: the state that a RST replaced
-	begun         bool     // next and first are valid
+	state         endpoint
+	begun         bool // next and first are valid
 	hasISN        bool
 	hasFin        bool
 	finTold       bool

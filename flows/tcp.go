@@ -1,6 +1,9 @@
 package flows
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // endpoint is the state of one end of a TCP flow, after Zeek's endpoint
 // states: it follows what the end sent, whatever the other end made of it.
@@ -68,32 +71,37 @@ func (f *Flow) connState() ConnState {
 	return SF
 }
 
-// connState returns Zeek's conn_state.
-func (x *TCP) connState() ConnState {
+// connState returns Zeek's conn_state of f, whose x is. An end that sent something, but no
+// SYN, has begun nothing: to the states it is as one that sent nothing.
+func (x *TCP) connState(f *Flow) ConnState {
 	o, r := x.streams[0].state, x.streams[1].state
+	noOrigin, noAnswer := o == epInactive || o == epPartial, r == epInactive || r == epPartial
 	switch {
 	case r == epReset:
 		switch {
-		case o == epSYNSent, o == epReset && x.streams[0].before == epSYNSent:
+		case o == epSYNSent, o == epSYNACKSent, o == epReset && f.Sides[0].PayloadBytes == 0 && f.Sides[1].PayloadBytes == 0:
 			return REJ
-		case o == epInactive:
+		case noOrigin:
 			return RSTRH
 		}
 		return RSTR
 	case o == epReset:
-		if r == epInactive && x.streams[0].before == epSYNSent {
+		switch {
+		case !noAnswer:
+			return RSTO
+		case f.synThenRST():
 			return RSTOS0
 		}
-		return RSTO
+		return OTH
 	case o == epClosed && r == epClosed:
 		return SF
 	case o == epClosed:
-		if r == epInactive {
+		if noAnswer {
 			return SH
 		}
 		return S2
 	case r == epClosed:
-		if o == epInactive {
+		if noOrigin {
 			return SHR
 		}
 		return S3
@@ -103,6 +111,17 @@ func (x *TCP) connState() ConnState {
 		return S1
 	}
 	return OTH
+}
+
+// synThenRST reports whether the initiator began with a SYN and went on to a RST without
+// anything that takes part in a connection.
+func (f *Flow) synThenRST() bool {
+	h := bytes.TrimPrefix(f.HistoryBuf[:f.NHistory], []byte{'^'})
+	if len(h) == 0 || h[0] != 'S' {
+		return false
+	}
+	r := bytes.IndexByte(h, 'R')
+	return r > 0 && !bytes.ContainsAny(h[:r], "HAFGIQ")
 }
 
 // segment takes a TCP packet: state and history, then its bytes.
@@ -201,7 +220,7 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 		f.hist(side, 'r', 0)
 		// After both sides have closed a RST says only that late packets are not welcome.
 		if st.state != epReset && !(st.state == epClosed && peer.state == epClosed) {
-			st.before, st.state = st.state, epReset
+			st.state = epReset
 			if !f.ignore {
 				t.flush(f, x, side)
 				t.flush(f, x, side.Other())

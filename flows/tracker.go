@@ -554,7 +554,7 @@ func (t *Tracker) Finish(f *Flow, reason EndReason) {
 		if r := x.closeReason(); r != EndNone {
 			f.End = r
 		}
-		f.State = x.connState()
+		f.State = x.connState(f)
 		t.tellShape(f)
 		t.consumer.Ended(f, x)
 		t.pool.releaseAll(&x.streams[0])

@@ -94,7 +94,7 @@ end end_of_input S0 S`},
 			{i, SYN, 99, 0, "", 0}, {r, ACK, 700, 9, "", 0}, {i, RST, 9, 0, "", 0}, {i, SYN, 99, 0, "", second},
 		}, `start syn
 rst 0
-end rst RSTO SaR
+end rst RSTOS0 SaR
 start syn
 end end_of_input S0 S`},
 		{"tuple reused by the other side while open", []step{
@@ -155,6 +155,43 @@ end end_of_input S0 SDT`},
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 			}
 		})
+	}
+}
+
+// States and letters as Zeek's conn script and its endpoints have them. An end without a SYN
+// has begun nothing, and t is what ends below what was sent, be it new or not.
+func TestStates(t *testing.T) {
+	const i, r = Initiator, Responder
+	syn, synACK, ack := step{i, SYN, 99, 0, "", 0}, step{r, SYN | ACK, 499, 100, "", 0}, step{i, ACK, 100, 500, "", 0}
+	for _, tt := range []struct {
+		name  string
+		steps []step
+		want  string
+	}{
+		{"a RST alone", []step{{i, RST, 100, 0, "", 0}}, "OTH R"},
+		{"SYN, acknowledgement, RST", []step{syn, ack, {i, RST, 100, 0, "", 0}}, "OTH SAR"},
+		{"SYN, data, RST", []step{syn, {i, 0, 100, 0, "x", 0}, {i, RST, 101, 0, "", 0}}, "RSTOS0 SDR"},
+		{"RST amid bytes", []step{{i, ACK, 100, 500, "ab", 0}, {r, ACK, 500, 102, "", 0}, {i, RST, 102, 0, "", 0}}, "OTH DaR"},
+		{"RST of the other end amid bytes", []step{{i, ACK, 100, 500, "ab", 0}, {r, RST, 500, 0, "", 0}}, "RSTRH Dr"},
+		{"FIN amid bytes", []step{{i, FIN | ACK, 100, 500, "", 0}, {r, ACK, 500, 101, "", 0}}, "SH Fa"},
+		{"FIN of the other end amid bytes", []step{{i, ACK, 100, 500, "", 0}, {r, FIN | ACK, 500, 100, "", 0}}, "SHR Af"},
+		{"both FINs amid bytes", []step{{i, FIN | ACK, 100, 500, "", 0}, {r, FIN | ACK, 500, 101, "", 0}}, "SF Ff"},
+		{"both reset, nothing sent", []step{syn, synACK, {i, RST, 100, 0, "", 0}, {r, RST, 500, 0, "", 0}}, "REJ ShRr"},
+		{"both reset, something sent", []step{syn, synACK, {i, ACK, 100, 500, "a", 0}, {i, RST, 101, 0, "", 0}, {r, RST, 500, 0, "", 0}}, "RSTR ShDRr"},
+		{"sent again", []step{syn, synACK, {i, ACK, 100, 500, "abc", 0}, {i, ACK, 100, 500, "abc", 0}}, "S1 ShDT"},
+		{"a hole that is filled", []step{syn, synACK, {r, ACK, 503, 100, "def", 0}, {r, ACK, 500, 100, "abc", 0}}, "S1 Shdt"},
+		{"more behind what was sent", []step{syn, synACK, {i, ACK, 100, 500, "abc", 0}, {i, ACK, 101, 500, "bcd", 0}}, "S1 ShD"},
+		{"before an acknowledgement's number", []step{syn, synACK, {i, ACK, 104, 500, "", 0}, {i, ACK, 100, 500, "abcd", 0}}, "S1 ShADT"},
+		{"behind its FIN", []step{syn, synACK, {i, FIN | ACK, 103, 500, "", 0}, {i, ACK, 100, 500, "abc", 0}}, "S2 ShFDT"},
+	} {
+		s, l := newSim(Config{})
+		for _, st := range tt.steps {
+			s.send(st.side, st.flags, st.seq, st.ack, st.payload)
+		}
+		s.finish()
+		if got := l.String(); !strings.HasSuffix(got, " "+tt.want) || strings.Count(got, "end ") != 1 {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 
