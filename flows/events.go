@@ -16,7 +16,7 @@ const (
 	EventRst                               // a TCP side has reset the flow
 	EventDatagram                          // Bytes is what a UDP packet carries
 	EventEnded                             // Flow is complete; Flow.End says why
-	EventTick                              // packet time has gone on; only At.Time says anything
+	EventTick                              // packet time has gone on by Every or more: only At.Time says anything, and none comes at the end
 
 	// EventLifecycle is the kinds that a zero EventConfig selects.
 	EventLifecycle = EventStarted | EventEstablished | EventState | EventEnded
@@ -53,7 +53,7 @@ type EventConfig struct {
 	Config
 	Kinds EventKind // 0: EventLifecycle
 	Key   Key       // what makes packets a flow; nil: FiveTuple
-	Every int64     // nanoseconds of packet time between EventTicks; 0: a second
+	Every int64     // nanoseconds of packet time from one EventTick to the next, or until the first packet after them; 0: a second
 }
 
 // Events follows the flows of src and returns what happens to them, in the

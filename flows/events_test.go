@@ -151,6 +151,18 @@ func TestKeys(t *testing.T) {
 		c.Encap, c.Encaps = 1, []Encap{{Kind: EncapVXLAN, HasID: true, ID: id, Src: addr(out), Dst: addr(in)}}
 		return c
 	}
+	quote := func(c Captured) Captured {
+		c.Proto, c.Flags, c.Quote = ProtoICMP, c.Flags&^HasPorts|ICMPError, 77
+		return c
+	}
+	wifi := func(c Captured) Captured {
+		data := make([]byte, 18, 18+len(c.Data)) // of the access point, the source, the destination
+		copy(data[6:], c.Data[6:12])
+		copy(data[12:], c.Data[:6])
+		c.MACs, c.Data = MACsToDS, append(data, c.Data[14:]...)
+		c.Network, c.Transport, c.Payload = c.Network+4, c.Transport+4, c.Payload+4
+		return c
+	}
 	list := []Captured{
 		captured(1, 0, Initiator, -1, 0, 0, "a"),
 		captured(2, 1, Responder, -1, 0, 0, "b"),
@@ -160,23 +172,24 @@ func TestKeys(t *testing.T) {
 		tunnel(captured(6, 5, Initiator, -1, 0, 0, "f"), 1, 3, 4),
 		tunnel(captured(7, 6, Responder, -1, 0, 0, "g"), 1, 4, 3),
 		tunnel(captured(8, 7, Initiator, -1, 0, 0, "h"), 2, 3, 4),
-		captured(9, 8, Initiator, ACK, 0, 0, "i"),
+		wifi(captured(9, 8, Initiator, ACK, 0, 0, "i")),
+		quote(captured(10, 9, Responder, -1, 0, 0, "j")),
 	}
 	for _, tt := range []struct {
 		name string
 		key  Key
 		want string // packets of each side of each flow
 	}{
-		{"default", nil, "[5 3] [1 0]"},
-		{"five-tuple", FiveTuple, "[5 3] [1 0]"},
-		{"one way", OneWay, "[5 0] [3 0] [1 0]"},
-		{"ip pair", IPPair, "[6 3]"},
-		{"mac pair", MACPair, "[6 3]"},
-		{"vlan", WithVLAN(nil), "[3 2] [1 1] [1 0] [1 0]"},
-		{"vlan, one way", WithVLAN(OneWay), "[3 0] [2 0] [1 0] [1 0] [1 0] [1 0]"},
-		{"tunnel", WithTunnel(FiveTuple), "[3 2] [1 1] [1 0] [1 0]"},
-		{"tunnel and vlan, ip pair", WithTunnel(WithVLAN(IPPair)), "[2 1] [1 1] [1 0] [1 1] [1 0]"},
-		{"custom", func(p *Packet, data []byte, _ []Encap) { p.SetApart(uint64(data[p.Payload] & 1)) }, "[3 1] [2 2] [1 0]"},
+		{"default", nil, "[5 3] [1 0] [1 0]"},
+		{"five-tuple", FiveTuple, "[5 3] [1 0] [1 0]"},
+		{"one way", OneWay, "[5 0] [3 0] [1 0] [1 0]"},
+		{"ip pair", IPPair, "[6 4]"},
+		{"mac pair", MACPair, "[6 4]"},
+		{"vlan", WithVLAN(nil), "[3 2] [1 1] [1 0] [1 0] [1 0]"},
+		{"vlan, one way", WithVLAN(OneWay), "[3 0] [2 0] [1 0] [1 0] [1 0] [1 0] [1 0]"},
+		{"tunnel", WithTunnel(FiveTuple), "[3 2] [1 1] [1 0] [1 0] [1 0]"},
+		{"tunnel and vlan, ip pair", WithTunnel(WithVLAN(IPPair)), "[2 2] [1 1] [1 0] [1 1] [1 0]"},
+		{"custom", func(p *Packet, data []byte, _ []Encap) { p.SetApart(uint64(data[p.Payload] & 1)) }, "[3 1] [2 2] [1 0] [1 0]"},
 	} {
 		var got []string
 		for ev, err := range Events(Packets(list...), EventConfig{Kinds: EventEnded, Key: tt.key}) {

@@ -40,8 +40,9 @@ func IPPair(p *Packet, data []byte, encaps []Encap) { p.Rekey(p.Src, p.Dst, 0, 0
 func MACPair(p *Packet, data []byte, encaps []Encap) {
 	var src, dst Addr
 	if p.Flags&HasEthernet != 0 {
-		copy(dst[:6], data[p.Link:])
-		copy(src[:6], data[p.Link+6:])
+		to, from := p.MACs.Offsets()
+		copy(dst[:6], data[int(p.Link)+to:])
+		copy(src[:6], data[int(p.Link)+from:])
 	}
 	p.Rekey(src, dst, 0, 0, 0)
 }
@@ -56,11 +57,11 @@ func WithVLAN(key Key) Key {
 		if p.Flags&HasInnerVLAN != 0 {
 			tag |= 1<<33 | uint64(p.InnerVLAN)<<16
 		}
-		if tag != 0 {
-			p.SetApart(tag)
-		}
 		if key != nil {
 			key(p, data, encaps)
+		}
+		if tag != 0 {
+			p.SetApart(tag)
 		}
 	}
 }
@@ -79,18 +80,22 @@ func WithTunnel(key Key) Key {
 			}
 			tag = mix(tag^id, Hash(&e.Src, &e.Dst, 0, 0, uint8(e.Kind)))
 		}
-		if tag != 0 {
-			p.SetApart(tag)
-		}
 		if key != nil {
 			key(p, data, encaps)
+		}
+		if tag != 0 {
+			p.SetApart(tag)
 		}
 	}
 }
 
-// Rekey gives p another tuple. proto 0 is none.
+// Rekey gives p another tuple, before any SetApart. proto 0 is none. Of another protocol than
+// it had, p is an ICMP error no more: it is of its tuple's flow as any other packet.
 func (p *Packet) Rekey(src, dst Addr, srcPort, dstPort uint16, proto uint8) {
 	if proto != p.Proto {
+		if p.Flags&ICMPError != 0 {
+			p.Quote = 0
+		}
 		p.Flags &^= HasPorts | ICMPError
 	}
 	p.Src, p.Dst, p.SrcPort, p.DstPort, p.Proto = src, dst, srcPort, dstPort, proto
