@@ -34,6 +34,9 @@ type Hooks struct {
 	// FlowEnded is told after everything else of it; f is complete. tcp is nil
 	// but for TCP flows.
 	FlowEnded func(f *flows.Flow, tcp *flows.TCP)
+	// Shape is told once of every flow whose beginning the flows.Config asks to keep (its
+	// first packets' sizes, each side's first bytes), when the flow ends. s is lent for the call.
+	Shape func(f *flows.Flow, s *flows.Shape)
 	// Unrecognized is told of payload, a datagram or a stream's next bytes, that is of no
 	// protocol, or not for certain yet. data is lent for the call.
 	Unrecognized func(f *flows.Flow, side flows.Side, data []byte)
@@ -452,6 +455,13 @@ func (d *Dispatcher) Ended(f *flows.Flow, tcp *flows.TCP) {
 	}
 	if d.hooks.FlowEnded != nil && !d.stopped {
 		d.hooks.FlowEnded(f, tcp)
+	}
+}
+
+// Shape implements flows.ShapeConsumer.
+func (d *Dispatcher) Shape(f *flows.Flow, s *flows.Shape) {
+	if d.hooks.Shape != nil && !d.stopped {
+		d.hooks.Shape(f, s)
 	}
 }
 

@@ -45,11 +45,19 @@ func TestShapes(t *testing.T) {
 	}
 
 	open := map[string]int{}
-	started, ended := 0, 0
-	e := parsers.NewEngine(parsers.Config{Hooks: parsers.Hooks{
+	started, ended, shapes := 0, 0, 0
+	e := parsers.NewEngine(parsers.Config{Flows: flows.Config{PayloadBytes: 4}, Hooks: parsers.Hooks{
+		Shape: func(f *flows.Flow, s *flows.Shape) {
+			if len(s.Payload[0]) > 0 {
+				shapes--
+			}
+		},
 		FlowStarted: func(*flows.Flow, *flows.Packet) { started++ },
 		FlowEnded: func(f *flows.Flow, tcp *flows.TCP) {
 			ended++
+			if f.Sides[0].PayloadBytes > 0 {
+				shapes++
+			}
 			if (tcp != nil) != (f.Proto == flows.ProtoTCP) || f.End == flows.EndNone {
 				t.Errorf("%s ended by %q, TCP %v", f, f.End, tcp != nil)
 			}
@@ -77,6 +85,9 @@ func TestShapes(t *testing.T) {
 	}
 	if started != ended || uint64(started) != e.Tracker().Stats.Flows || len(e.Tracker().Live(nil)) != 0 {
 		t.Errorf("%d flows started, %d ended, %d live", started, ended, len(e.Tracker().Live(nil)))
+	}
+	if shapes != 0 {
+		t.Errorf("%d more flows with payload than shapes of them", shapes)
 	}
 
 	text := func(ev parsers.Event[any]) string {

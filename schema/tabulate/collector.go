@@ -101,7 +101,7 @@ func NewCollector(cfg Config) *Collector {
 		sightings: make(map[string]schema.Certificate),
 	}
 	c.own = cfg.own()
-	hooks := parsers.Hooks{FlowStarted: c.started, FlowEnded: c.ended, Unrecognized: look, GaveUp: cfg.GaveUp}
+	hooks := parsers.Hooks{FlowStarted: c.started, FlowEnded: c.ended, Shape: c.keepShape, Unrecognized: look, GaveUp: cfg.GaveUp}
 	if c.cfg.Certificates == nil {
 		c.cfg.Certificates = c.noteCertificates
 	}
@@ -145,8 +145,7 @@ func (c *Collector) started(f *flows.Flow, p *flows.Packet) {
 	f.Encap = ref
 }
 
-// Shape implements flows.ShapeConsumer.
-func (c *Collector) Shape(_ *flows.Flow, shape *flows.Shape) { c.shape = shape.Clone() }
+func (c *Collector) keepShape(_ *flows.Flow, s *flows.Shape) { c.shape = s.Clone() }
 
 func (c *Collector) ended(f *flows.Flow, tcp *flows.TCP) {
 	l := &c.Out.Flows
