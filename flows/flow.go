@@ -14,7 +14,7 @@ type Flow struct {
 	Flags            PacketFlags // of the first packet: IPv6, HasPorts, HasEthernet, HasVLAN, HasInnerVLAN, ICMPError
 	VLAN, InnerVLAN  uint16      // of the first packet
 	SrcMAC, DstMAC   [6]byte     // of the first packet, turned to the flow's direction
-	State            ConnState
+	State            ConnState   // of a flow that has ended; where EventState is asked for, up to date always
 	End              EndReason
 	Encap            uint32 // consumer's reference to the first packet's encapsulation; 0: none
 	Quote            uint64 // ICMP error: hash of the quoted packet's tuple and direction
@@ -61,9 +61,9 @@ type SideStats struct {
 	BadChecksums   uint64 // transport checksums; IPv4 header checksums too
 	Offloaded      uint64 // packets with a checksum that was left to the network card
 
-	Duplicates            uint64 // packets that were captured before: see duplicate.go
+	Duplicates            uint64 // packets of this side that were captured before, told by their identification or sequence numbers and their time; they count above too, unless Config.Dedup
 	DuplicateBytes        uint64 // their IP bytes
-	DuplicatePayloadBytes uint64
+	DuplicatePayloadBytes uint64 // their transport payload
 }
 
 // TCP is what is known of a TCP flow beyond what Flow has for all protocols. It is
@@ -80,7 +80,7 @@ type TCP struct {
 
 // TCPStats are of one side of a TCP flow.
 type TCPStats struct {
-	FlagsSeen   uint16    // union
+	FlagsSeen   uint16    // union of the packets' flags
 	FlagCounts  [9]uint32 // packets with FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, AE
 	Window      uint16    // first window, unscaled
 	MSS         uint16    // where OptMSS

@@ -6,6 +6,13 @@
 // is what the packets say, so the same packets in the same order always give
 // the same flows. It imports the standard library alone, so that whoever
 // has packets from elsewhere can use it without what reads captures.
+//
+// A program begins with Events, a loop over what happens to the flows of a Source: their
+// lives, their packets, their bytes in order, as EventConfig asks. A Key of its own says what a
+// flow is. Below it are a Driver, which runs a Tracker over packets and ends flows as time
+// goes on, and the Tracker itself, which tells a Consumer: for who calls with packets, or has many shards.
+//
+// Times are nanoseconds since the Unix epoch, durations nanoseconds; sizes are bytes.
 package flows
 
 // Side is one end of a flow, and the direction of what that end sends.

@@ -43,7 +43,7 @@ type Packet struct {
 	Fragments       uint16 // number of IP fragments that this datagram was put together from; 0: it was whole
 	ICMPType        uint8
 	ICMPCode        uint8
-	Quote           uint64 // ICMP error: QuoteHash of the quoted packet; otherwise 0
+	Quote           uint64 // ICMP error: hash of the quoted packet's tuple and direction; otherwise 0, unless SetApart
 	Encap           uint32 // 1 + index into the batch's encapsulations; 0: none
 	ID              uint16 // identification of the IPv4 datagram; 0 for IPv6
 	_               uint16
@@ -60,7 +60,7 @@ const (
 	HasPorts                                // SrcPort and DstPort are transport ports
 	BadIPChecksum                           // the IPv4 header checksum is wrong
 	BadChecksum                             // the transport checksum is wrong (whole datagram captured, not offloaded as 0)
-	ICMPError                               // an ICMP error that quotes a packet: Quote* are of that packet
+	ICMPError                               // an ICMP error that quotes a packet: Hash and Quote are of that packet
 	QuoteReversed                           // ICMP error: the quoted packet's source sorts after its destination
 	PayloadCut                              // PayloadCaptured < PayloadLen
 	InOverflow                              // offsets point into the batch's overflow (put-together fragments), not its block

@@ -42,12 +42,14 @@ type ShapeConsumer interface {
 	Shape(f *Flow, s *Shape)
 }
 
-// Bounds of Config.Packets and Config.PayloadBytes, and the bytes that entropy is of.
+// Bounds of Config.Packets and Config.PayloadBytes.
 const (
 	MaxShapePackets = 255
 	MaxShapeBytes   = 65535
-	entropyBytes    = 65535
 )
+
+// entropyBytes is how many bytes of a side Shape.Entropy is of.
+const entropyBytes = 65535
 
 // shapes keeps the shapes of a tracker's live flows. They are apart from the
 // flows, so that nothing is spent on them where nobody wants them.

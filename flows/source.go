@@ -16,7 +16,8 @@ type Captured struct {
 
 // Source gives packets in the order of their capture. An error is the last
 // that it gives. Package ingest makes sources of capture files and of frames
-// from anywhere; Packets makes one of what is in memory.
+// from anywhere; Packets makes one of what is in memory. Those of files and of memory can be
+// looped over again, from the start; standard input and interfaces only once.
 type Source = iter.Seq2[Captured, error]
 
 // Packets is a source of packets in memory.

@@ -33,7 +33,8 @@ type Config struct {
 
 	// Dedup leaves out packets that were captured before: they count as Duplicates and nowhere else.
 	Dedup bool
-	// What to keep of a flow's beginning, for a ShapeConsumer. Zero: nothing, which costs nothing.
+
+	// What to keep of a flow's beginning, for a ShapeConsumer (or parsers.Hooks.Shape). Zero: nothing, which costs nothing.
 	Packets      int  // so many packets' sizes and times, at most 255
 	PayloadBytes int  // so many bytes of each side's payload, at most 65535
 	Entropy      bool // entropy of each side's payload
@@ -125,8 +126,8 @@ type Stats struct {
 	Evicted       uint64 // ended because MaxFlows were live, or too many of one hash
 	HeldLimitHits uint64 // times a hole was given up because a bound on held bytes or segments was reached
 	Duplicates    uint64 // packets that were captured before
-	PeakLive      int
-	PeakHeld      int
+	PeakLive      int    // most flows that lived at a time
+	PeakHeld      int    // most bytes that were held for reassembly at a time
 }
 
 // Clock says how far a run has come, over all of its shards. It is what flows

@@ -6,7 +6,7 @@ import (
 	"github.com/caplake/caplake/flows"
 )
 
-// Defragmenter puts IPv4 and IPv6 datagrams together from their fragments (RFC
+// defragmenter puts IPv4 and IPv6 datagrams together from their fragments (RFC
 // 791 section 3.2, RFC 8200 section 4.5) and decodes them. It takes
 // fragments in the order of capture.
 //
@@ -23,7 +23,7 @@ import (
 //
 // A fragment that the snap length cut holds its place: the datagram is put
 // together up to the first byte that is missing.
-type Defragmenter struct {
+type defragmenter struct {
 	timeout      int64
 	maxBytes     int
 	maxDatagrams int
@@ -52,10 +52,10 @@ const (
 	fragmentOverhead = 32
 )
 
-// NewDefragmenter returns a Defragmenter with the bounds of c.
-func NewDefragmenter(c Config) *Defragmenter {
+// newDefragmenter returns a defragmenter with the bounds of c.
+func newDefragmenter(c Config) *defragmenter {
 	c = c.WithDefaults()
-	return &Defragmenter{
+	return &defragmenter{
 		timeout:      c.FragmentTimeout,
 		maxBytes:     c.MaxFragmentBytes,
 		maxDatagrams: c.MaxFragmentDatagrams,
@@ -77,7 +77,7 @@ func NewDefragmenter(c Config) *Defragmenter {
 // For each fragment ever added settle is called exactly once, as soon as its
 // fate is known, with its own position and OutcomeFragmentReassembled or
 // OutcomeFragmentIncomplete.
-func (f *Defragmenter) Add(b *Batch, i int, settle func(flows.Position, Outcome)) bool {
+func (f *defragmenter) Add(b *Batch, i int, settle func(flows.Position, Outcome)) bool {
 	p := &b.Packets[i]
 	// Of several datagrams of one packet the first stands for it.
 	k := f.insert(b, p, settle, p.Pos.Part() == 0)
@@ -103,7 +103,7 @@ func (f *Defragmenter) Add(b *Batch, i int, settle func(flows.Position, Outcome)
 
 // Next makes p the next of several datagrams in the one that Add completed, as Decoder.Next
 // does, and reports false where none is left. Fragments in it mean nothing.
-func (f *Defragmenter) Next(b *Batch, p *flows.Packet) bool {
+func (f *defragmenter) Next(b *Batch, p *flows.Packet) bool {
 	for {
 		o, ok := f.decoder.Next(b.Overflow, p, &b.Encaps)
 		if !ok || o == OutcomeFlow {
@@ -113,7 +113,7 @@ func (f *Defragmenter) Next(b *Batch, p *flows.Packet) bool {
 }
 
 // Flush settles what is incomplete, at the end of a run, and forgets it.
-func (f *Defragmenter) Flush(settle func(flows.Position, Outcome)) {
+func (f *defragmenter) Flush(settle func(flows.Position, Outcome)) {
 	for f.oldest >= 0 {
 		f.giveUp(f.oldest, settle)
 	}
@@ -121,7 +121,7 @@ func (f *Defragmenter) Flush(settle func(flows.Position, Outcome)) {
 
 // LimitsHit returns how often since the last call fragments were given up
 // because of a bound: on bytes, on datagrams, or on the fragments of one datagram.
-func (f *Defragmenter) LimitsHit() uint64 {
+func (f *defragmenter) LimitsHit() uint64 {
 	n := f.limits
 	f.limits = 0
 	return n
@@ -129,7 +129,7 @@ func (f *Defragmenter) LimitsHit() uint64 {
 
 // Overlaps returns how many fragments since the last call overlapped others of
 // their datagram without being duplicates, or contradicted its end.
-func (f *Defragmenter) Overlaps() uint64 {
+func (f *defragmenter) Overlaps() uint64 {
 	n := f.overlaps
 	f.overlaps = 0
 	return n
@@ -188,7 +188,7 @@ func (a *assembly) size() int {
 // insert adds the fragment p to its datagram. If that is complete now, it
 // returns its index, otherwise -1. direct says that p is a packet of the
 // capture, to be settled.
-func (f *Defragmenter) insert(b *Batch, p *flows.Packet, settle func(flows.Position, Outcome), direct bool) int32 {
+func (f *defragmenter) insert(b *Batch, p *flows.Packet, settle func(flows.Position, Outcome), direct bool) int32 {
 	reject := func() int32 {
 		if direct {
 			settle(p.Pos, OutcomeFragmentIncomplete)
@@ -382,7 +382,7 @@ func (a *assembly) begin(b *Batch, p *flows.Packet, data []byte) {
 
 // complete puts the complete datagram k together, decodes it into p, and
 // forgets it.
-func (f *Defragmenter) complete(b *Batch, p *flows.Packet, k int32, settle func(flows.Position, Outcome)) Outcome {
+func (f *defragmenter) complete(b *Batch, p *flows.Packet, k int32, settle func(flows.Position, Outcome)) Outcome {
 	a := &f.assemblies[k]
 	ip := int(a.first.Network)
 	v6 := a.first.Flags&flows.IPv6 != 0
@@ -427,7 +427,7 @@ func (f *Defragmenter) complete(b *Batch, p *flows.Packet, k int32, settle func(
 }
 
 // start begins an assembly and returns its index.
-func (f *Defragmenter) start(key fragmentKey, time int64) int32 {
+func (f *defragmenter) start(key fragmentKey, time int64) int32 {
 	var k int32
 	if n := len(f.free); n > 0 {
 		k = f.free[n-1]
@@ -455,7 +455,7 @@ func (f *Defragmenter) start(key fragmentKey, time int64) int32 {
 
 // evict gives up the oldest assembly to make room. That counts as a limit hit
 // unless it could not have been completed any more.
-func (f *Defragmenter) evict(now int64, settle func(flows.Position, Outcome)) {
+func (f *defragmenter) evict(now int64, settle func(flows.Position, Outcome)) {
 	if a := &f.assemblies[f.oldest]; !a.dead && now-a.time <= f.timeout {
 		f.limits++
 	}
@@ -463,7 +463,7 @@ func (f *Defragmenter) evict(now int64, settle func(flows.Position, Outcome)) {
 }
 
 // giveUp settles the fragments of an assembly as incomplete and forgets it.
-func (f *Defragmenter) giveUp(k int32, settle func(flows.Position, Outcome)) {
+func (f *defragmenter) giveUp(k int32, settle func(flows.Position, Outcome)) {
 	for _, at := range f.assemblies[k].positions {
 		settle(at, OutcomeFragmentIncomplete)
 	}
@@ -472,7 +472,7 @@ func (f *Defragmenter) giveUp(k int32, settle func(flows.Position, Outcome)) {
 
 // kill gives up an assembly but remembers that, so that what comes of it later
 // does not look like another datagram.
-func (f *Defragmenter) kill(k int32, settle func(flows.Position, Outcome)) {
+func (f *defragmenter) kill(k int32, settle func(flows.Position, Outcome)) {
 	a := &f.assemblies[k]
 	for _, at := range a.positions {
 		settle(at, OutcomeFragmentIncomplete)
@@ -484,7 +484,7 @@ func (f *Defragmenter) kill(k int32, settle func(flows.Position, Outcome)) {
 }
 
 // forget takes an assembly out of use.
-func (f *Defragmenter) forget(k int32) {
+func (f *defragmenter) forget(k int32) {
 	a := &f.assemblies[k]
 	f.bytes -= a.size()
 	f.used--

@@ -12,11 +12,11 @@ import (
 	"github.com/caplake/caplake/flows"
 )
 
-// defragTest feeds frames to a Defragmenter as a run does.
+// defragTest feeds frames to a defragmenter as a run does.
 type defragTest struct {
 	t       testing.TB
 	decoder Decoder
-	f       *Defragmenter
+	f       *defragmenter
 	batch   *Batch
 	pos     uint64
 	input   uint32
@@ -25,7 +25,7 @@ type defragTest struct {
 }
 
 func newDefragTest(t testing.TB, c Config) *defragTest {
-	return &defragTest{t: t, f: NewDefragmenter(c), batch: &Batch{}, input: 1, settled: map[flows.Position]Outcome{}, decoder: Decoder{Checksums: c.Checksums, NoDecap: c.NoDecap}}
+	return &defragTest{t: t, f: newDefragmenter(c), batch: &Batch{}, input: 1, settled: map[flows.Position]Outcome{}, decoder: Decoder{Checksums: c.Checksums, NoDecap: c.NoDecap}}
 }
 
 func (d *defragTest) settle(at flows.Position, o Outcome) {

@@ -1,6 +1,10 @@
 // Package ingest reads captures and turns what is in them into decoded
 // packets, in one order that depends on the captures alone.
 //
+// A program begins with Packets, a flows.Source of captures by their names; Decode
+// makes a source of frames that it has from elsewhere, OpenLive one of an interface.
+// What follows is for programs that read at the pace of several cores, or want the ledger.
+//
 // A Plan finds the inputs and puts them in order; its Run reads them:
 //
 //	bytes ──► reader ──► decode ──────► in order ──────► every worker's

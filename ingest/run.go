@@ -53,7 +53,7 @@ type run struct {
 
 	reader   *reader
 	ledger   []entry // by input
-	fragment defragmenter
+	fragment *defragmenter
 
 	spare     []flows.Packet   // for packets that make room for others
 	completed []flows.Position // fragments settled as reassembled by the latest Add; kept for KeepPacket only
@@ -101,7 +101,7 @@ func (r *run) run(parent context.Context) error {
 		return ctx.Err()
 	})
 	r.ledger = make([]entry, len(r.plan.Inputs))
-	r.fragment = NewDefragmenter(r.cfg)
+	r.fragment = newDefragmenter(r.cfg)
 
 	g.Go(func() error {
 		defer close(ordered)

@@ -112,7 +112,7 @@ func Decode(cfg Config, frames iter.Seq2[Frame, error]) flows.Source {
 		}
 		b := &Batch{Input: 1}
 		d := Decoder{Checksums: cfg.Checksums, NoDecap: cfg.NoDecap}
-		r := run{cfg: cfg, fragment: NewDefragmenter(cfg), ledger: make([]entry, 1)}
+		r := run{cfg: cfg, fragment: newDefragmenter(cfg), ledger: make([]entry, 1)}
 		for f, err := range frames {
 			if err != nil {
 				yield(flows.Captured{}, err)

@@ -105,8 +105,9 @@ type Event[M any] struct {
 // Any is p with messages of any type: each is a *M. Protocols of
 // different types can so be in one loop:
 //
-//	for ev, err := range parsers.Sessions(src, parsers.Config{}, parsers.Any(http.Protocol(http.Config{})), parsers.Any(tls.Protocol(tls.Config{}))) {
-//		switch m := ev.Message …
+//	for ev, err := range parsers.Messages(src, parsers.Config{}, parsers.Any(http.Protocol(http.Config{})), parsers.Any(tls.Protocol(tls.Config{}))) {
+//		switch m := (*ev.Message).(type) {
+//		case *http.Exchange: …
 func Any[M any](p Protocol[M]) Protocol[any] {
 	q := Protocol[any]{Name: p.Name, Probe: p.Probe, Ports: p.Ports, Begins: p.Begins, Envelope: p.Envelope}
 	if p.Stream != nil {
