@@ -63,7 +63,7 @@ const (
 	ICMPError                               // an ICMP error that quotes a packet: Hash and Quote are of that packet
 	QuoteReversed                           // ICMP error: the quoted packet's source sorts after its destination
 	PayloadCut                              // PayloadCaptured < PayloadLen
-	InOverflow                              // offsets point into the batch's overflow (put-together fragments), not its block
+	InOverflow                              // offsets point into the batch's overflow (fragments put together, datagrams inflated), not its block
 	ChecksumOffload                         // a checksum was left to the network card: it is not computed yet, and neither right nor wrong
 )
 
@@ -138,10 +138,11 @@ const (
 	EncapGUE     // draft-ietf-intarea-gue
 	EncapLWAPP   // RFC 5412, data
 	EncapISL     // Cisco's Inter-Switch Link
+	EncapIPComp  // RFC 3173; the packet's own transport follows it, inflated
 )
 
 var encapNames = [...]string{"", "ipip", "gre", "vxlan", "gtpu", "mpls", "pppoe", "teredo", "geneve", "erspan", "l2tp", "ah",
-	"ayiya", "capwap", "etherip", "pbb", "nsh", "lisp", "tzsp", "gue", "lwapp", "isl"}
+	"ayiya", "capwap", "etherip", "pbb", "nsh", "lisp", "tzsp", "gue", "lwapp", "isl", "ipcomp"}
 
 func (k EncapKind) String() string {
 	if int(k) < len(encapNames) {

@@ -44,7 +44,7 @@ type Batch struct {
 	Encaps  []flows.Encap  // what Packet.Encap and Encap.Inner index, from 1
 
 	Data     []byte // the block: what the packets' offsets count in, unless they have flows.InOverflow
-	Overflow []byte // datagrams put together from fragments
+	Overflow []byte // datagrams put together from fragments, and inflated ones
 
 	Records []Record // every packet of the block, in capture order
 	Input   uint32   // the input's number, counted from 1

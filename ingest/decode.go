@@ -19,7 +19,7 @@ import (
 // transport is no tunnel: the packet then belongs to the flow of the carrier.
 //
 // A Decoder holds scratch memory only; it is for one goroutine at a time. It
-// does not allocate, except to grow the list of encapsulations.
+// does not allocate, except to grow the list of encapsulations and what is inflated.
 type Decoder struct {
 	// Checksums has the checksums of IPv4, TCP, UDP and ICMP verified and
 	// flagged (flows.BadIPChecksum, flows.BadChecksum). A transport checksum
@@ -36,11 +36,18 @@ type Decoder struct {
 	// carries nothing but the datagram's own payload.
 	NoDecap bool
 
+	// Overflow is where datagrams go that were compressed (IPComp), once they are
+	// whole again: appended, and the packet has flows.InOverflow. nil leaves them as they are.
+	Overflow *[]byte
+
 	chain [maxEncaps]flows.Encap // encapsulations so far, outermost first
 	n     int                    // how many
 	depth int                    // Ethernet headers so far
 	noSum bool                   // the pseudo-header is not that of the addresses in the IP header
 	rest  rest                   // of an aggregate
+
+	inflater *inflater // nil until something is compressed
+	limits   uint64    // datagrams that were left compressed because of what they would take
 }
 
 const (
@@ -95,6 +102,9 @@ func (d *Decoder) Next(data []byte, p *flows.Packet, encaps *[]flows.Encap) (Out
 	for d.rest.off > 0 {
 		r := &d.rest
 		*p, d.n, d.depth, d.noSum = r.p, r.n, r.depth, false
+		if p.Flags&flows.InOverflow != 0 {
+			data = *d.Overflow
+		}
 		var o Outcome
 		o, r.off = d.subframe(data[:r.end], r.off, r.wire, p)
 		if o == OutcomeFlow || o == OutcomeFragment {

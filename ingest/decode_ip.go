@@ -19,6 +19,7 @@ const (
 	protoNone     = 59
 	protoDestOpts = 60
 	protoEtherIP  = 97
+	protoIPComp   = 108
 	protoL2TP     = 115
 	protoUDPLite  = 136
 	protoMPLS     = 137
@@ -125,8 +126,11 @@ func (d *Decoder) ipv6(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	p.Flags = p.Flags&^(flows.BadIPChecksum|flows.ChecksumOffload) | flows.IPv6
 	p.ID = 0
 	d.noSum = false
+	return d.headers(buf, off+40, wire, next, p)
+}
 
-	off += 40
+// headers decodes what follows the header of an IPv6 datagram, of which the first is next.
+func (d *Decoder) headers(buf []byte, off, wire int, next uint8, p *flows.Packet) Outcome {
 	for range maxExtensions {
 		switch next {
 		case flows.ProtoTCP, flows.ProtoUDP:
@@ -171,6 +175,24 @@ func (d *Decoder) ipv6(buf []byte, off, wire int, p *flows.Packet) Outcome {
 		}
 	}
 	return OutcomeMalformedNetwork
+}
+
+// lastNext returns the offset in data of the field that names what follows the IPv6 datagram
+// that begins at off and whose headers end with data.
+func lastNext(data []byte, off int) int {
+	last := off + 6
+	for at := off + 40; at < len(data); {
+		n := (int(data[at+1]) + 1) * 8
+		switch data[last] {
+		case protoAH:
+			n = (int(data[at+1]) + 2) * 4
+		case protoFragment: // an atomic one
+			n = 8
+		}
+		last = at
+		at += n
+	}
+	return last
 }
 
 // lengthLeft says whether an IPv6 length of 0 before the header next may stand for another: where

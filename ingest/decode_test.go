@@ -639,15 +639,41 @@ func FuzzDecode(f *testing.F) {
 			f.Add(uint16(test.link), test.frame, uint16(len(test.frame)))
 		}
 	}
+	s4 := snap(0x0800, ip4(17, udp(false, []byte(hello))))
+	for _, frame := range [][]byte{amsdu(s4, s4), amsdu(snap(0x0800, ip4(47, cat(be16(0), be16(0x8240), amsdu(s4, s4)))), s4)} {
+		f.Add(uint16(linkWLAN), frame, uint16(len(frame)))
+	}
+	for _, frame := range [][]byte{
+		ip4(108, ipcomp(17, 2, udp(false, []byte(hello)))), ip6(108, ipcomp(41, 2, ip6(6, tcp(true, nil, []byte(hello))))),
+		ip4(108, ipcomp(108, 2, ipcomp(47, 300, cat(be16(0), be16(0x8240), amsdu(s4, s4))))),
+	} {
+		f.Add(uint16(linkRaw), frame, uint16(len(frame)))
+	}
 	f.Fuzz(func(t *testing.T, link uint16, frame []byte, orig uint16) {
 		data := cat([]byte{1}, frame, []byte{1})
 		r := Record{Offset: 1, CapLen: uint32(len(frame)), OrigLen: uint32(orig)}
 		var encaps []flows.Encap
 		p := flows.Packet{Link: 1, WireLen: r.OrigLen}
-		o := (&Decoder{Checksums: true}).Decode(uint32(link), data, r, &p, &encaps)
+		inflated := []byte{1}
+		d := &Decoder{Checksums: true, Overflow: &inflated}
+		check := func() {
+			t.Helper()
+			if p.Flags&flows.InOverflow == 0 {
+				checkPacket(t, &p, encaps, data, r)
+				return
+			}
+			n := uint32(len(inflated))
+			checkPacket(t, &p, encaps, inflated, Record{Offset: 1, CapLen: n - 1, OrigLen: n - 1})
+		}
+		o := d.Decode(uint32(link), data, r, &p, &encaps)
 		if o == OutcomeFlow || o == OutcomeFragment {
-			checkPacket(t, &p, encaps, data, r)
-			return
+			check()
+			for {
+				if _, more := d.Next(data, &p, &encaps); !more {
+					return
+				}
+				check()
+			}
 		}
 		if o >= NumOutcomes || o == OutcomeFragmentReassembled {
 			t.Fatalf("outcome %d", o)

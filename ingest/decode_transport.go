@@ -36,6 +36,10 @@ func (d *Decoder) transport(buf []byte, off, wire int, proto uint8, p *flows.Pac
 			return o
 		}
 		return d.transport(buf, off+n, wire, buf[off], p)
+	case protoIPComp:
+		if o := d.ipcomp(buf, off, wire, p); o != OutcomeNotIP {
+			return o
+		}
 	case protoIPIP, protoIPv6, protoGRE, protoMPLS, protoEtherIP, protoL2TP:
 		if o := d.tunnel(buf, off, wire, proto, p); o != OutcomeNotIP {
 			return o

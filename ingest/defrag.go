@@ -82,6 +82,11 @@ func (f *defragmenter) Add(b *Batch, i int, settle func(flows.Position, Outcome)
 	// Of several datagrams of one packet the first stands for it.
 	k := f.insert(b, p, settle, p.Pos.Part() == 0)
 	f.decoder.rest.off = 0
+	f.decoder.Overflow = &b.Overflow
+	defer func() {
+		f.limits += f.decoder.limits
+		f.decoder.limits = 0
+	}()
 	for depth := 0; k >= 0; depth++ {
 		switch f.complete(b, p, k, settle) {
 		case OutcomeFlow:
@@ -358,18 +363,7 @@ func (a *assembly) begin(b *Batch, p *flows.Packet, data []byte) {
 	if p.Flags&flows.IPv6 != 0 {
 		// The header before the fragment header names it; in the whole it
 		// names what the fragment header does.
-		a.last = ip + 6
-		for at := ip + 40; at < len(a.head); {
-			n := (int(a.head[at+1]) + 1) * 8
-			switch a.head[a.last] {
-			case protoAH:
-				n = (int(a.head[at+1]) + 2) * 4
-			case protoFragment: // an atomic one
-				n = 8
-			}
-			a.last = at
-			at += n
-		}
+		a.last = lastNext(a.head, ip)
 	}
 	for i := p.Encap; i != 0; i = b.Encaps[i-1].Inner {
 		a.chain = append(a.chain, b.Encaps[i-1])

@@ -227,6 +227,7 @@ func (r *run) release(b *Batch, n int32) {
 // decode fills in b's packets. It depends on b and the configuration alone.
 func (r *run) decode(d *Decoder, b *Batch) {
 	c := &b.counts
+	d.Overflow = &b.Overflow
 	for i := range b.Records {
 		rec := &b.Records[i]
 		if r.cfg.KeepRecord != nil && !r.cfg.KeepRecord(rec) {
@@ -257,6 +258,8 @@ func (r *run) decode(d *Decoder, b *Batch) {
 			c.outcomes[outcome]++
 		}
 	}
+	c.limitsHit += d.limits
+	d.limits = 0
 }
 
 // keep leaves the last of b's packets in its place if its outcome, and the
@@ -265,7 +268,7 @@ func (r *run) keep(b *Batch, o Outcome) (Outcome, bool) {
 	n := len(b.Packets) - 1
 	switch o {
 	case OutcomeFlow:
-		if r.cfg.KeepPacket == nil || r.cfg.KeepPacket(&b.Packets[n], b.Data) {
+		if r.cfg.KeepPacket == nil || r.cfg.KeepPacket(&b.Packets[n], b.Bytes(&b.Packets[n])) {
 			return o, true
 		}
 		o = OutcomeFiltered

@@ -30,7 +30,7 @@ type Flow struct {
 	InnerVLANID *int32   `parquet:"inner_vlan_id,optional,dict" id:"14" doc:"inner VLAN identifier of the first packet, where there are two tags"`
 	SrcMAC      string   `parquet:"src_mac,optional,dict" id:"15" doc:"MAC address on the initiator's side of the first packet, as aa:bb:cc:dd:ee:ff"`
 	DstMAC      string   `parquet:"dst_mac,optional,dict" id:"16" doc:"MAC address on the responder's side of the first packet"`
-	Tunnel      []string `parquet:"tunnel,optional,list,dict" id:"17" doc:"encapsulations around the first packet, outermost first (ipip, gre, vxlan, gtpu, mpls, pppoe, teredo, geneve, erspan, l2tp, ah, ayiya, capwap, etherip, pbb, nsh, lisp, tzsp, gue, lwapp, isl); NULL: none"`
+	Tunnel      []string `parquet:"tunnel,optional,list,dict" id:"17" doc:"encapsulations around the first packet, outermost first (ipip, gre, vxlan, gtpu, mpls, pppoe, teredo, geneve, erspan, l2tp, ah, ayiya, capwap, etherip, pbb, nsh, lisp, tzsp, gue, lwapp, isl, ipcomp); NULL: none"`
 	TunnelID    *int64   `parquet:"tunnel_id,optional,dict" id:"18" doc:"identifier of the innermost encapsulation that has one: VXLAN or Geneve VNI, GTP TEID, GRE key, ERSPAN, L2TP or PPPoE session, MPLS label, AH SPI, PBB service, NSH path, LISP instance, ISL VLAN"`
 	OuterSrcIP  string   `parquet:"outer_src_ip,optional,dict" id:"19" doc:"address of the outermost encapsulation over IP on the initiator's side"`
 	OuterDstIP  string   `parquet:"outer_dst_ip,optional,dict" id:"20" doc:"address of the outermost encapsulation over IP on the responder's side"`

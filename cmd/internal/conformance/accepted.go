@@ -62,7 +62,6 @@ func classes() []class {
 		{"a server name that is an address", []string{"ndpi ja3"}, addressName},
 		{"one tuple on several VLANs", []string{"ndpi ja3"}, severalVLANs},
 		{"a transaction of DHCPv6", []string{"arkime flows"}, transactionDHCPv6},
-		{"compressed packets", []string{"flows", "http"}, compressedPackets},
 		{"a server hello of an early draft", []string{"tls"}, earlyDraft},
 		{"nothing of a message reads", []string{"dns"}, unreadable},
 		{"wrong checksums", []string{"zeek conn"}, wrongChecksums},
@@ -475,25 +474,6 @@ func severalVLANs(e *Evidence) bool {
 
 func transactionDHCPv6(e *Evidence) bool {
 	return e.Truth != nil && e.Truth.Raw["community_id"] == "" && slices.Contains(strings.Split(e.Truth.Raw["protocols"], ";"), "dhcpv6")
-}
-
-// compressedPackets: at least as many packets of IPComp as we have less of what they carry.
-func compressedPackets(e *Evidence) bool {
-	if e.Truth == nil || e.View == nil {
-		return false
-	}
-	t, _ := e.View.Table("flows")
-	var compressed int64
-	for i := range t.Len() {
-		if t.Get(i, "proto") == "ipcomp" {
-			compressed += t.Int(i, "src_packets") + t.Int(i, "dst_packets")
-		}
-	}
-	if e.Kind != &flowKind {
-		return e.Ours == nil && compressed > 0
-	}
-	less := e.number(e.Truth, "fwd_packets") + e.number(e.Truth, "rev_packets") - e.number(e.Ours, "fwd_packets") - e.number(e.Ours, "rev_packets")
-	return less > 0 && less <= compressed
 }
 
 func earlyDraft(e *Evidence) bool {
