@@ -22,7 +22,7 @@ type Capture struct {
 	Packets           int64  `parquet:"packets,delta" id:"11" doc:"packets read from the file"`
 	FirstTS           *int64 `parquet:"first_ts,timestamp(nanosecond:local),optional" id:"12" doc:"capture time of the first packet, UTC"`
 	LastTS            *int64 `parquet:"last_ts,timestamp(nanosecond:local),optional" id:"13" doc:"capture time of the last packet, UTC"`
-	OutOfOrderPackets int64  `parquet:"out_of_order_packets,delta" id:"14" doc:"packets with a time before that of the packet before them"`
+	OutOfOrderPackets int64  `parquet:"out_of_order_packets,delta" id:"14" doc:"packets with a time before the latest of those before them"`
 
 	// Outcomes: their sum is Packets.
 	FlowPackets          int64 `parquet:"flow_packets,delta" id:"15" doc:"outcome: packets that belong to a flow, fragments not among them"`

@@ -4,7 +4,7 @@
 //	conformance -corpus DIR [-source GLOB] [-capture GLOB] [-v] [-by link] [-json] [-workers N]
 //	conformance -coverage -corpus DIR [-json] [DIR...]
 //	conformance -loss PERCENT -corpus DIR [-seeds N] [-v]
-//	conformance -mutate GLOB -corpus DIR [-every N] [-v]
+//	conformance -mutate GLOB -corpus DIR [-every N] [-keep DIR] [-v]
 //
 // The second form says which captures, of the corpus and of further directories,
 // fill each column of each table. The third converts each capture again with packets left out, and
@@ -54,6 +54,7 @@ func mainCode() int {
 	loss := flags.Float64("loss", 0, "leave out this share of the packets, in percent, and count the rows that survive, instead of comparing")
 	seeds := flags.Int("seeds", 3, "with -loss: how often, each time other packets")
 	mutations := flags.String("mutate", "", "check the relations whose names match this pattern, instead of comparing; list: print them")
+	keep := flags.String("keep", "", "with -mutate: folder for changed captures whose rows differ")
 	every := flags.Int("every", 1, "with -mutate: only each so manieth capture")
 	child := flags.Bool("child", false, "internal: convert what standard input names")
 	if err := flags.Parse(os.Args[1:]); err != nil {
@@ -87,7 +88,7 @@ func mainCode() int {
 		return fail(fmt.Errorf("no capture of %s matches", *corpus))
 	}
 	if *mutations != "" {
-		broken, err := mutated(c, *mutations, *every, *verbose)
+		broken, err := mutated(c, *mutations, *keep, *every, *verbose)
 		if err != nil {
 			return fail(err)
 		}
@@ -152,7 +153,7 @@ func mainCode() int {
 }
 
 // mutated checks the relations whose names match pattern.
-func mutated(c *conformance.Corpus, pattern string, every int, verbose bool) (broken bool, err error) {
+func mutated(c *conformance.Corpus, pattern, keep string, every int, verbose bool) (broken bool, err error) {
 	relations, err := mutate.Named(pattern)
 	if err != nil {
 		return false, err
@@ -161,7 +162,7 @@ func mutated(c *conformance.Corpus, pattern string, every int, verbose bool) (br
 	for i := 0; i < len(c.Captures); i += max(every, 1) {
 		names, paths = append(names, c.Captures[i].ID()), append(paths, c.Captures[i].Path)
 	}
-	lines, err := mutate.Run(relations, names, paths, func(v mutate.Violation) {
+	lines, err := mutate.Run(relations, names, paths, keep, func(v mutate.Violation) {
 		broken = true
 		if verbose {
 			fmt.Println(v)

@@ -3,6 +3,7 @@ package mutate
 import (
 	"fmt"
 	"path"
+	"slices"
 )
 
 // Named returns the relations whose names match a pattern of path.Match.
@@ -29,7 +30,12 @@ func Relations() []Relation {
 	for _, w := range wraps() {
 		list = append(list, w.relation())
 	}
-	return list
+	list = append(list,
+		fragments("fragments", "", func([]Packet) {}),
+		fragments("fragments-reversed", ", the last first", slices.Reverse[[]Packet]),
+		segments(), reorder(), duplicates(false), duplicates(true), addresses(), later(),
+		cut(96, "cut-96"), cut(200, "cut-200"), interleave(), split())
+	return append(list, damaged()...)
 }
 
 // messages are the tables of what flows carried.

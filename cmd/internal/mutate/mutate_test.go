@@ -14,7 +14,7 @@ func TestRelations(t *testing.T) {
 	if err != nil || len(names) == 0 {
 		t.Fatal(names, err)
 	}
-	lines, err := Run(Relations(), names, names, func(v Violation) { t.Error(v) })
+	lines, err := Run(Relations(), names, names, "", func(v Violation) { t.Error(v) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestViolations(t *testing.T) {
 	without := Relation{Name: "without", Make: func(in Input) *Case { return &Case{Files: [][]byte{plain(in.Packets[1:])}} }}
 	panics := Relation{Name: "panics", Make: func(in Input) *Case { panic("broken") }}
 	told := map[string]int{}
-	lines, err := Run([]Relation{without, panics}, []string{path}, []string{path}, func(v Violation) { told[v.Relation+" "+v.Table]++ })
+	lines, err := Run([]Relation{without, panics}, []string{path}, []string{path}, "", func(v Violation) { told[v.Relation+" "+v.Table]++ })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,9 @@ import (
 	"hash/fnv"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"sort"
@@ -59,8 +62,9 @@ type Violation struct {
 	Fault string // the conversion failed or crashed
 }
 
-// Run checks relations over captures, which are given by name and path.
-func Run(relations []Relation, names, paths []string, each func(v Violation)) ([]Line, error) {
+// Run checks relations over captures, which are given by name and path. The changed files of those that do not hold are
+// left in the folder keep, if that is not empty.
+func Run(relations []Relation, names, paths []string, keep string, each func(v Violation)) ([]Line, error) {
 	lines := make([]Line, len(relations))
 	for i := range relations {
 		lines[i].Relation = relations[i].Name
@@ -83,7 +87,7 @@ func Run(relations []Relation, names, paths []string, each func(v Violation)) ([
 			h := fnv.New64a()
 			io.WriteString(h, r.Name+" "+names[i])
 			in := Input{packets, other, rand.New(rand.NewPCG(h.Sum64(), 1)), base}
-			rows, diffs, fault := check(r, in)
+			rows, diffs, fault, files := check(r, in)
 			if rows < 0 {
 				continue
 			}
@@ -98,6 +102,14 @@ func Run(relations []Relation, names, paths []string, each func(v Violation)) ([
 			lines[k].Violations += len(diffs)
 			if len(diffs) > 0 || fault != "" {
 				lines[k].Broken++
+				for n, b := range files {
+					if keep == "" {
+						break
+					}
+					if err := os.WriteFile(filepath.Join(keep, fmt.Sprintf("%s-%s-%d", r.Name, path.Base(names[i]), n)), b, 0o644); err != nil {
+						return nil, err
+					}
+				}
 			}
 		}
 		other = packets
@@ -106,7 +118,7 @@ func Run(relations []Relation, names, paths []string, each func(v Violation)) ([
 }
 
 // check checks one relation; rows is -1 where it says nothing.
-func check(r *Relation, in Input) (rows int, diffs []Difference, fault string) {
+func check(r *Relation, in Input) (rows int, diffs []Difference, fault string, files [][]byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			fault = fmt.Sprintf("%v\n%s", p, debug.Stack())
@@ -114,27 +126,27 @@ func check(r *Relation, in Input) (rows int, diffs []Difference, fault string) {
 	}()
 	c := r.Make(in)
 	if c == nil {
-		return -1, nil, ""
+		return -1, nil, "", nil
 	}
 	want := in.Tables.clone()
 	if c.Base != nil {
 		if len(c.Base) == 0 {
-			return -1, nil, ""
+			return -1, nil, "", nil
 		}
 		var err error
 		if want, err = convert(tabulate.Config{}, plain(c.Base)); err != nil {
-			return 0, nil, err.Error()
+			return 0, nil, err.Error(), c.Files
 		}
 	}
 	got, err := convert(tabulate.Config{Flows: flows.Config{Dedup: c.Dedup}}, c.Files...)
 	if err != nil {
-		return 0, nil, err.Error()
+		return 0, nil, err.Error(), c.Files
 	}
 	if c.Expect != nil {
 		c.Expect(want, got)
 	}
 	diffs, rows = compare(want, got)
-	return rows, diffs, ""
+	return rows, diffs, "", c.Files
 }
 
 func (t Tables) clone() Tables {
