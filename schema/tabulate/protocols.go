@@ -3,6 +3,7 @@ package tabulate
 import (
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers"
+	"github.com/caplake/caplake/parsers/carried"
 	"github.com/caplake/caplake/parsers/dns"
 	"github.com/caplake/caplake/parsers/http"
 	"github.com/caplake/caplake/parsers/http2"
@@ -70,8 +71,9 @@ func (c *Collector) protocols() []parsers.Registration {
 	}
 	nothing := func(parsers.Event[proxy.Message]) {} // it gives no rows
 
+	overTCP := tls.Protocol(tls.Config{})
 	list := []parsers.Registration{
-		parsers.On(tls.Protocol(tls.Config{}), handshake),
+		parsers.On(overTCP, handshake),
 		parsers.On(http.Protocol(http.Config{Headers: c.cfg.Headers, MaxPending: c.cfg.MaxPending, BodyHash: c.cfg.BodyHash, BodyType: c.cfg.BodyType}), exchange),
 		parsers.On(http2.Protocol(http2.Config{Headers: c.cfg.Headers, MaxStreams: c.cfg.MaxPending, BodyHash: c.cfg.BodyHash, BodyType: c.cfg.BodyType}), exchange2),
 		parsers.On(proxy.SOCKS(), nothing),
@@ -79,7 +81,9 @@ func (c *Collector) protocols() []parsers.Registration {
 		parsers.On(dns.Protocol(dns.Config{MaxPending: c.cfg.MaxPending}), transaction),
 		parsers.On(quic.Protocol(), quicHandshake),
 		parsers.On(tls.DatagramProtocol(tls.Config{}), handshake),
-		parsers.On(openvpn.Protocol(tls.Protocol(tls.Config{}).Stream), handshake),
+		parsers.On(openvpn.Protocol(overTCP.Stream), handshake),
+		parsers.On(carried.TDS(overTCP.Stream), handshake),
+		parsers.On(carried.FTP(overTCP.Stream), handshake),
 	}
 	for i, t := range c.own {
 		list = append(list, t.On(func(f *flows.Flow, message any) {

@@ -55,7 +55,6 @@ func classes() []class {
 		{"a version that was not there", []string{"http"}, cutVersion},
 		{"a packet of OpenVPN sent again", []string{"tls"}, againInOpenVPN},
 		{"what keys decrypt", []string{"zeek http"}, decrypted},
-		{"TLS in GSS-API", []string{"zeek ssl", "zeek x509"}, inGSSAPI},
 		{"both ends send a client hello", []string{"tls"}, bothClients},
 		{"a request for a retry", []string{"ndpi ja3"}, retryRequest},
 		{"JA4 of a hello without signature algorithms", []string{"suricata checks"}, noSignatures},
@@ -393,30 +392,6 @@ func decrypted(e *Evidence) bool {
 	r := e.Truth.Raw
 	for i := range t.Len() {
 		if t.Get(i, "established") == "true" && ourPair(t, i) == pairOf(r["id.orig_h"], r["id.orig_p"], r["id.resp_h"], r["id.resp_p"]) {
-			return true
-		}
-	}
-	return false
-}
-
-// inGSSAPI: the handshake is in the answers to a command of FTP: by its
-// connection, or by a certificate that none of our handshakes has.
-func inGSSAPI(e *Evidence) bool {
-	if e.Ours != nil || e.View == nil {
-		return false
-	}
-	t, _ := e.View.Table("flows")
-	tls, _ := e.View.Table("tls")
-	ours := map[string]bool{} // connections with TLS, as after AUTH TLS
-	for i := range tls.Len() {
-		ours[ourPair(tls, i)] = true
-	}
-	r := e.Truth.Raw
-	for i := range t.Len() {
-		if t.Get(i, "app_proto") != "ftp" || t.Get(i, "app_proto_basis") != "payload" || ours[ourPair(t, i)] {
-			continue
-		}
-		if e.Kind == &zeekX509Kind || ourPair(t, i) == pairOf(r["id.orig_h"], r["id.orig_p"], r["id.resp_h"], r["id.resp_p"]) {
 			return true
 		}
 	}
