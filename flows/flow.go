@@ -3,18 +3,24 @@ package flows
 // Flow is all that is known of one flow. A Tracker owns it: what a Consumer
 // is handed is valid during the call, and a copy of the value (it holds no
 // pointers) is valid for good.
+//
+// Sides are named when the first packet of the capture comes, and keep their
+// names for as long as the flow lives, because what was told cannot be told
+// again. If it turns out that the capture had its packets in another order than
+// the network, Turned says so, and Turn names the sides of a copy anew.
 type Flow struct {
-	// Identity. Src is the initiator.
+	// Identity. Src is the initiator, as far as was known at the first packet: see Turned.
 	Src, Dst         Addr
 	SrcPort, DstPort uint16
 	Proto            uint8
-	ICMPType         uint8 // of the first packet, where Proto is ICMP
+	ICMPType         uint8 // of the earliest packet, where Proto is ICMP
 	ICMPCode         uint8
 	Basis            DirectionBasis
+	Turned           bool        // Basis says now that the side that was named Responder is the initiator
 	Flags            PacketFlags // of the first packet: IPv6, HasPorts, HasEthernet, HasVLAN, HasInnerVLAN, ICMPError
 	VLAN, InnerVLAN  uint16      // of the first packet
 	SrcMAC, DstMAC   [6]byte     // of the first packet, turned to the flow's direction
-	State            ConnState   // of a flow that has ended; where EventState is asked for, up to date always
+	State            ConnState   // of a flow that has ended; where EventState is asked for, up to date always; with the initiator that Basis says
 	End              EndReason
 	Encap            uint32 // consumer's reference to the first packet's encapsulation; 0: none
 	Quote            uint64 // ICMP error: hash of the quoted packet's tuple and direction
@@ -120,6 +126,54 @@ func (f *Flow) ID() int64 {
 	return int64(v >> 1) // positive: the sign carries nothing and jars in a shell
 }
 
+// initiator returns the side that began the flow, as far as is known.
+func (f *Flow) initiator() Side {
+	if f.Turned {
+		return Responder
+	}
+	return Initiator
+}
+
+// Turn exchanges the sides of f, and of tcp and shape where they are not nil, if
+// f is Turned; afterwards it is not. It is for copies, of flows that ended: sides that
+// a Tracker named before keep those names with it. See Settle too.
+func (f *Flow) Turn(tcp *TCP, shape *Shape) {
+	if !f.Turned {
+		return
+	}
+	f.Turned = false
+	f.Src, f.Dst = f.Dst, f.Src
+	f.SrcPort, f.DstPort = f.DstPort, f.SrcPort
+	f.SrcMAC, f.DstMAC = f.DstMAC, f.SrcMAC
+	f.FirstSide = f.FirstSide.Other()
+	f.Sides[0], f.Sides[1] = f.Sides[1], f.Sides[0]
+	f.turnHistory()
+	if tcp != nil {
+		tcp.Sides[0], tcp.Sides[1] = tcp.Sides[1], tcp.Sides[0]
+		tcp.streams[0], tcp.streams[1] = tcp.streams[1], tcp.streams[0]
+	}
+	if shape != nil {
+		for i := range shape.Packets {
+			p := &shape.Packets[i]
+			p.Side = p.Side.Other()
+		}
+		shape.Payload[0], shape.Payload[1] = shape.Payload[1], shape.Payload[0]
+		shape.Entropy[0], shape.Entropy[1] = shape.Entropy[1], shape.Entropy[0]
+	}
+}
+
+// turnHistory exchanges upper and lower case, and puts Zeek's letter for a flow that
+// was turned around before the others.
+func (f *Flow) turnHistory() {
+	h := f.History()
+	for i := range h {
+		h[i] ^= 0x20
+	}
+	f.NHistory = uint8(min(len(h)+1, len(f.HistoryBuf)))
+	copy(f.HistoryBuf[1:], h)
+	f.HistoryBuf[0] = '^'
+}
+
 // History returns Zeek's history letters, in memory of f.
 func (f *Flow) History() []byte { return f.HistoryBuf[:f.NHistory] }
 
@@ -127,13 +181,14 @@ func (f *Flow) History() []byte { return f.HistoryBuf[:f.NHistory] }
 type DirectionBasis uint8
 
 const (
-	ByFirstPacket DirectionBasis = iota // the sender of the first packet seen
-	BySYN                               // the sender of the SYN
-	BySYNACK                            // the receiver of the SYN-ACK
+	ByFirstPacket    DirectionBasis = iota // the sender of the first packet seen
+	BySYN                                  // the sender of the SYN
+	BySYNACK                               // the receiver of the SYN-ACK
+	ByEarliestPacket                       // the sender of the earliest packet, which the capture has behind one of the other side
 )
 
 func (b DirectionBasis) String() string {
-	return [...]string{"first_packet", "syn", "syn_ack"}[b]
+	return [...]string{"first_packet", "syn", "syn_ack", "earliest_packet"}[b]
 }
 
 // EndReason says why a flow ended.

@@ -5,7 +5,7 @@ import "math"
 // Shape is what the beginning of a flow looks like, as far as the Config asks
 // for it: what classifiers of traffic that cannot be read go by.
 type Shape struct {
-	// Packets are the flow's first packets in capture order; at most Config.Packets.
+	// Packets are the flow's first packets in the capture, at most Config.Packets, in the order of their times.
 	Packets []ShapePacket
 	// Payload is the first payload that each side sent, at most
 	// Config.PayloadBytes, up to the first byte that was not captured: TCP's in the order of
@@ -22,7 +22,7 @@ type ShapePacket struct {
 	Side    Side
 	Size    uint32 // IP bytes, as Packet.IPLen
 	Payload uint32 // transport payload, as Packet.PayloadLen
-	IAT     int64  // nanoseconds since the flow's packet before it, of either side; 0 for the first
+	IAT     int64  // nanoseconds since the one before it, of either side; 0 for the first
 }
 
 // Clone returns a copy of s that is valid for good.
@@ -64,8 +64,7 @@ type shapes struct {
 
 // shaping is a shape in the making.
 type shaping struct {
-	packets []ShapePacket
-	last    int64 // time of the packet before
+	packets []ShapePacket // with their times as IAT
 	sides   [2]sideShape
 }
 
@@ -96,12 +95,13 @@ func (s *shapes) add(t *Tracker, f *Flow, side Side, p *Packet, data []byte) {
 			s.list = append(s.list, new(shaping))
 			f.shape = uint32(len(s.list))
 		}
-		s.list[f.shape-1].last = p.Time
 	}
 	g := s.list[f.shape-1]
 	if len(g.packets) < s.packets {
-		g.packets = append(g.packets, ShapePacket{side, p.IPLen, p.PayloadLen, p.Time - g.last})
-		g.last = p.Time
+		g.packets = append(g.packets, ShapePacket{side, p.IPLen, p.PayloadLen, p.Time})
+		for i := len(g.packets) - 1; i > 0 && g.packets[i-1].IAT > g.packets[i].IAT; i-- { // captures have packets late
+			g.packets[i-1], g.packets[i] = g.packets[i], g.packets[i-1]
+		}
 	}
 	payload := data[p.Payload : p.Payload+p.PayloadCaptured]
 	if len(payload) == 0 || p.Proto == ProtoTCP && p.TCPFlags&RST != 0 {
@@ -190,6 +190,9 @@ func (t *Tracker) tellShape(f *Flow) {
 	}
 	g := s.list[f.shape-1]
 	s.told.Packets = g.packets
+	for i := len(g.packets) - 1; i >= 0; i-- {
+		g.packets[i].IAT -= g.packets[max(i-1, 0)].IAT
+	}
 	for i := range g.sides {
 		h := &g.sides[i]
 		s.told.Payload[i] = h.payload[:h.prefix()]

@@ -58,14 +58,31 @@ func (x *TCP) reusedBy(side Side, p *Packet) bool {
 	return false
 }
 
+// begunBy reports whether p, a SYN of side with an earlier time than all packets of the flow, may
+// have begun it: nothing of what the flow has lies before its number.
+func (x *TCP) begunBy(side Side, p *Packet) bool {
+	st, peer := &x.streams[side], &x.streams[side.Other()]
+	from := p.Seq + 1
+	switch {
+	case st.hasISN:
+		return st.isn == p.Seq
+	case st.begun:
+		return st.first-from < maxAhead
+	case peer.hasAck:
+		return peer.firstAck-from < maxAhead
+	}
+	return true
+}
+
 // connState returns Zeek's conn_state of a flow that is not TCP.
 func (f *Flow) connState() ConnState {
+	i := f.initiator()
 	switch {
 	case f.Proto != ProtoUDP:
 		return OTH
-	case f.Sides[1].Packets == 0:
+	case f.Sides[i.Other()].Packets == 0:
 		return S0
-	case f.Sides[0].Packets == 0:
+	case f.Sides[i].Packets == 0:
 		return SHR
 	}
 	return SF
@@ -74,7 +91,8 @@ func (f *Flow) connState() ConnState {
 // connState returns Zeek's conn_state of f, whose x is. An end that sent something, but no
 // SYN, has begun nothing: to the states it is as one that sent nothing.
 func (x *TCP) connState(f *Flow) ConnState {
-	o, r := x.streams[0].state, x.streams[1].state
+	i := f.initiator()
+	o, r := x.streams[i].state, x.streams[i.Other()].state
 	noOrigin, noAnswer := o == epInactive || o == epPartial, r == epInactive || r == epPartial
 	switch {
 	case r == epReset:
@@ -117,11 +135,15 @@ func (x *TCP) connState(f *Flow) ConnState {
 // anything that takes part in a connection.
 func (f *Flow) synThenRST() bool {
 	h := bytes.TrimPrefix(f.HistoryBuf[:f.NHistory], []byte{'^'})
-	if len(h) == 0 || h[0] != 'S' {
+	syn, rst, others := byte('S'), byte('R'), "HAFGIQ"
+	if f.Turned {
+		syn, rst, others = 's', 'r', "hafgiq"
+	}
+	if len(h) == 0 || h[0] != syn {
 		return false
 	}
-	r := bytes.IndexByte(h, 'R')
-	return r > 0 && !bytes.ContainsAny(h[:r], "HAFGIQ")
+	r := bytes.IndexByte(h, rst)
+	return r > 0 && !bytes.ContainsAny(h[:r], others)
 }
 
 // segment takes a TCP packet: state and history, then its bytes.
@@ -166,7 +188,7 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 		} else if int32(p.Ack-st.ack) > 0 {
 			st.ack = p.Ack
 		}
-		if x.SYNACKTime != 0 && x.HandshakeACKTime == 0 && side == Initiator && fl&(SYN|RST) == 0 &&
+		if x.SYNACKTime != 0 && x.HandshakeACKTime == 0 && side == f.initiator() && fl&(SYN|RST) == 0 &&
 			peer.hasISN && p.Ack == peer.isn+1 {
 			x.HandshakeACKTime = p.Time
 		}
@@ -271,6 +293,11 @@ func (t *Tracker) synPacket(f *Flow, x *TCP, side Side, p *Packet, data []byte) 
 	default:
 		f.hist(side, 's', 0)
 	}
+	if p.TCPFlags&ACK == 0 { // late in the capture, or Basis says so already
+		f.turn(BySYN, side)
+	} else {
+		f.turn(BySYNACK, side.Other())
+	}
 	if !st.hasISN {
 		st.hasISN, st.isn = true, p.Seq
 		stats.Window = p.Window
@@ -279,16 +306,18 @@ func (t *Tracker) synPacket(f *Flow, x *TCP, side Side, p *Packet, data []byte) 
 	if p.TCPFlags&ACK == 0 {
 		if st.state == epInactive || st.state == epPartial {
 			st.state = epSYNSent
-			if x.SYNTime == 0 && side == Initiator {
+			if x.SYNTime == 0 && side == f.initiator() {
 				x.SYNTime = p.Time
 			}
 			if peer.state == epSYNACKSent { // captured before the SYN that it answers
 				st.state, peer.state = epEstablished, epEstablished
+			} else if peer.state == epReset && x.SYNACKTime != 0 {
+				st.state = epEstablished
 			}
 		}
 		return
 	}
-	if side == Responder && x.SYNACKTime == 0 {
+	if x.SYNACKTime == 0 && side != f.initiator() {
 		x.SYNACKTime = p.Time
 	}
 	switch {

@@ -94,7 +94,7 @@ func (c Config) WithDefaults() Config {
 
 // Consumer takes what a Tracker finds, in the order of the packets. The flow
 // and all bytes are lent for the call. A Consumer may set f.User and
-// f.Encap, call f.Ignore, and must change nothing else.
+// f.Encap, call f.Ignore and f.Settle, and must change nothing else.
 type Consumer interface {
 	// Started begins a flow. p is its first packet.
 	Started(f *Flow, p *Packet)
@@ -180,6 +180,7 @@ type private struct {
 	slot       uint16
 	live       bool
 	ignore     bool      // the consumer wants no more bytes
+	settled    bool      // the sides are not turned any more
 	noted      [2]uint32 // history letters by side, bit 0 is 'a'
 	tcp        uint32    // reference of its TCP
 	shape      uint32    // reference of its Shape; 0: none
@@ -190,6 +191,10 @@ type private struct {
 // goes on counting but calls Data, Gap, Fin and Rst no more. What
 // it holds for reassembly is let go.
 func (f *Flow) Ignore() { f.ignore = true }
+
+// Settle says that it was told to others who f's initiator is: it stays so,
+// whatever comes.
+func (f *Flow) Settle() { f.settled = true }
 
 // Add takes the next packet. data is what the packet's offsets point into.
 func (t *Tracker) Add(p *Packet, data []byte) {
@@ -386,8 +391,10 @@ func (t *Tracker) endsBefore(f *Flow, side Side, p *Packet) EndReason {
 	if t.cfg.Active != never && p.Time > satAdd(f.First.Time, t.cfg.Active) {
 		return EndActiveTimeout
 	}
-	if p.Proto == ProtoTCP && p.TCPFlags&(SYN|ACK|RST|FIN) == SYN && t.tcps.at(f.tcp).reusedBy(side, p) {
-		return EndTupleReuse
+	if p.Proto == ProtoTCP && p.TCPFlags&(SYN|ACK|RST|FIN) == SYN {
+		if x := t.tcps.at(f.tcp); x.reusedBy(side, p) && !(p.Time < f.FirstTime && x.begunBy(side, p)) {
+			return EndTupleReuse
+		}
 	}
 	return EndNone
 }
@@ -468,7 +475,10 @@ func (t *Tracker) evictTail(ref uint32) {
 // count adds p to what f and its side count for every protocol.
 func (t *Tracker) count(f *Flow, side Side, p *Packet) {
 	f.Last = Stamp{p.Time, p.Pos}
-	f.FirstTime, f.LastTime = min(f.FirstTime, p.Time), max(f.LastTime, p.Time)
+	f.LastTime = max(f.LastTime, p.Time)
+	if p.Time < f.FirstTime {
+		f.earliest(side, p)
+	}
 	s := &f.Sides[side]
 	if s.Packets == 0 {
 		s.FirstTime, s.LastTime, s.TTLMin, s.TTLMax, s.TOS = p.Time, p.Time, p.TTL, p.TTL, p.TOS
@@ -500,6 +510,29 @@ func (t *Tracker) count(f *Flow, side Side, p *Packet) {
 			s.BadChecksums++
 			f.hist(side, 'c', s.BadChecksums)
 		}
+	}
+}
+
+// earliest notes that p was sent before all packets of f that came yet. Who
+// begins a flow without a handshake is the sender of its earliest packet: merged
+// captures, and those of several interfaces, may have an answer before its question. How far
+// time goes back does not matter: between the files of two taps that were put
+// together it is all of their time, and a clock that is set back within the
+// milliseconds of a flow's first two packets is rarer by far.
+func (f *Flow) earliest(side Side, p *Packet) {
+	f.FirstTime = p.Time
+	f.ICMPType, f.ICMPCode = p.ICMPType, p.ICMPCode
+	if side == Responder {
+		f.turn(ByEarliestPacket, side)
+	} else {
+		f.turn(ByFirstPacket, side)
+	}
+}
+
+// turn has it that f began with side, for the reason given, unless a better one is known or it was settled.
+func (f *Flow) turn(basis DirectionBasis, side Side) {
+	if !f.settled && (f.Basis == ByFirstPacket || f.Basis == ByEarliestPacket) {
+		f.Basis, f.Turned = basis, side == Responder
 	}
 }
 

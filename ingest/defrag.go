@@ -68,7 +68,7 @@ func newDefragmenter(c Config) *defragmenter {
 
 // Add takes the packet b.Packets[i], whose outcome was OutcomeFragment, and
 // reports whether it completed a datagram that belongs to a flow. If so, that has taken
-// its place in b.Packets: Time and Pos are the completing fragment's, WireLen the
+// its place in b.Packets: Pos is the completing fragment's, Time the latest of all, WireLen the
 // sum over its fragments' frames, VLAN and encapsulations those of the
 // fragment at offset 0; its bytes are appended to b.Overflow, behind the
 // MAC addresses of that fragment if it has any, and its encapsulations to
@@ -157,6 +157,7 @@ type assembly struct {
 	key        fragmentKey
 	prev, next int32
 	time       int64 // of the first fragment seen
+	latest     int64 // of those so far
 	dead       bool
 
 	pieces []piece // disjoint, sorted by offset
@@ -278,6 +279,7 @@ func (f *defragmenter) insert(b *Batch, p *flows.Packet, settle func(flows.Posit
 		a.begin(b, p, data)
 	}
 	a.fragments++
+	a.latest = max(a.latest, p.Time)
 	a.wire += p.WireLen
 	a.flags |= p.Flags & (flows.BadIPChecksum | flows.ChecksumOffload)
 	if direct {
@@ -410,7 +412,7 @@ func (f *defragmenter) complete(b *Batch, p *flows.Packet, k int32, settle func(
 
 	const keep = flows.HasEthernet | flows.HasVLAN | flows.HasInnerVLAN
 	*p = flows.Packet{
-		Time: p.Time, Pos: p.Pos, WireLen: a.wire, Link: uint32(start),
+		Time: a.latest, Pos: p.Pos, WireLen: a.wire, Link: uint32(start),
 		Flags: a.first.Flags&keep | flows.InOverflow, VLAN: a.first.VLAN, InnerVLAN: a.first.InnerVLAN, MACs: a.first.MACs,
 		Fragments: uint16(a.fragments),
 	}
@@ -432,7 +434,7 @@ func (f *defragmenter) start(key fragmentKey, time int64) int32 {
 	}
 	a := &f.assemblies[k]
 	*a = assembly{
-		key: key, time: time, total: -1, prev: f.newest, next: -1,
+		key: key, time: time, latest: time, total: -1, prev: f.newest, next: -1,
 		pieces: a.pieces[:0], data: a.data[:0], head: a.head[:0], chain: a.chain[:0], positions: a.positions[:0],
 	}
 	if f.newest >= 0 {

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers/dns"
 )
 
@@ -101,16 +100,13 @@ func AppendDNS(dst []DNS, m *dns.Transaction, s *Session, a *Arena) []DNS {
 		Transport: "udp",
 		Service:   m.Service.String(),
 		Outcome:   m.Outcome.String(),
-		Querier:   "src",
+		Querier:   s.Side(m.Querier),
 		Malformed: m.Malformed.String(),
 	})
 	r := &dst[len(dst)-1]
 	if s.TCP {
 		r.Transport = "tcp"
 		r.AfterGap = a.Bool(m.AfterGap)
-	}
-	if m.Querier == flows.Responder {
-		r.Querier = "dst"
 	}
 
 	first, last := m.Query.Pos, m.LastQuery.Pos

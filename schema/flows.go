@@ -15,7 +15,7 @@ import (
 type Flow struct {
 	FlowID  int64  `parquet:"flow_id,uncompressed" id:"1" bloom:"yes" doc:"identifier derived from the flow's content: the same whatever the worker and shard counts or the cut of the packets into files; joins all tables"`
 	TS      int64  `parquet:"ts,timestamp(nanosecond:local),delta" id:"2" doc:"earliest capture time of the flow's packets, UTC"`
-	SrcIP   string `parquet:"src_ip,dict" id:"3" bloom:"yes" doc:"address of the initiator: the sender of the SYN, else the receiver of the SYN-ACK, else the sender of the first packet; canonical text (RFC 5952)"`
+	SrcIP   string `parquet:"src_ip,dict" id:"3" bloom:"yes" doc:"address of the initiator: the sender of the SYN, else the receiver of the SYN-ACK, else the sender of the earliest packet; canonical text (RFC 5952)"`
 	SrcPort *int32 `parquet:"src_port,optional" id:"4" doc:"port of the initiator; NULL: the protocol has no ports"`
 	DstIP   string `parquet:"dst_ip,dict" id:"5" bloom:"yes" doc:"address of the responder; canonical text (RFC 5952)"`
 	DstPort *int32 `parquet:"dst_port,optional,dict" id:"6" doc:"port of the responder; NULL: the protocol has no ports"`
@@ -24,8 +24,8 @@ type Flow struct {
 	IPVersion   int32    `parquet:"ip_version,dict" id:"8" doc:"4 or 6"`
 	IPProto     int32    `parquet:"ip_proto,dict" id:"9" doc:"IP protocol number (IANA)"`
 	Proto       string   `parquet:"proto,optional,dict" id:"10" doc:"IP protocol by its IANA keyword in lower case (tcp, udp, icmp, ipv6-icmp, sctp); NULL: the number has no keyword"`
-	ICMPType    *int32   `parquet:"icmp_type,optional,dict" id:"11" doc:"ICMP or ICMPv6 type of the first packet"`
-	ICMPCode    *int32   `parquet:"icmp_code,optional,dict" id:"12" doc:"ICMP or ICMPv6 code of the first packet"`
+	ICMPType    *int32   `parquet:"icmp_type,optional,dict" id:"11" doc:"ICMP or ICMPv6 type of the earliest packet"`
+	ICMPCode    *int32   `parquet:"icmp_code,optional,dict" id:"12" doc:"ICMP or ICMPv6 code of the earliest packet"`
 	VLANID      *int32   `parquet:"vlan_id,optional,dict" id:"13" doc:"outer (or only) VLAN identifier of the first packet"`
 	InnerVLANID *int32   `parquet:"inner_vlan_id,optional,dict" id:"14" doc:"inner VLAN identifier of the first packet, where there are two tags"`
 	SrcMAC      string   `parquet:"src_mac,optional,dict" id:"15" doc:"MAC address on the initiator's side of the first packet, as aa:bb:cc:dd:ee:ff"`
@@ -34,7 +34,7 @@ type Flow struct {
 	TunnelID    *int64   `parquet:"tunnel_id,optional,dict" id:"18" doc:"identifier of the innermost encapsulation that has one: VXLAN or Geneve VNI, GTP TEID, GRE key, ERSPAN, L2TP or PPPoE session, MPLS label, AH SPI, PBB service, NSH path, LISP instance, ISL VLAN"`
 	OuterSrcIP  string   `parquet:"outer_src_ip,optional,dict" id:"19" doc:"address of the outermost encapsulation over IP on the initiator's side"`
 	OuterDstIP  string   `parquet:"outer_dst_ip,optional,dict" id:"20" doc:"address of the outermost encapsulation over IP on the responder's side"`
-	Basis       string   `parquet:"direction_basis,dict" id:"21" doc:"what decided who the initiator is: syn, syn_ack or first_packet"`
+	Basis       string   `parquet:"direction_basis,dict" id:"21" doc:"what decided who the initiator is: syn, syn_ack, first_packet, or earliest_packet (which the capture has behind a packet of the other side: its order is not that of the times)"`
 
 	EndTS         int64  `parquet:"end_ts,timestamp(nanosecond:local),delta" id:"22" doc:"latest capture time of the flow's packets, UTC"`
 	Duration      int64  `parquet:"duration_ns,delta" id:"23" doc:"end_ts minus ts"`
@@ -53,10 +53,10 @@ type Flow struct {
 	FlowSrc
 	FlowDst
 
-	SPLTDirection []int32 `parquet:"splt_direction,optional,list,dict" id:"41" doc:"first packets of the flow in the order of the capture, pure acknowledgements included: 0 where the initiator sent, 1 where the responder did; option"`
+	SPLTDirection []int32 `parquet:"splt_direction,optional,list,dict" id:"41" doc:"first packets of the flow in the capture, in the order of their times, pure acknowledgements included: 0 where the initiator sent, 1 where the responder did; option"`
 	SPLTSize      []int64 `parquet:"splt_size_bytes,optional,list" id:"42" doc:"the same packets: IP bytes, IP header included; option"`
 	SPLTPayload   []int64 `parquet:"splt_payload_bytes,optional,list" id:"43" doc:"the same packets: transport payload, by the headers' claim; option"`
-	SPLTIAT       []int64 `parquet:"splt_iat_ns,optional,list" id:"44" doc:"the same packets: time since the flow's packet before, of either side; 0 for the first, negative where the capture is out of order; option"`
+	SPLTIAT       []int64 `parquet:"splt_iat_ns,optional,list" id:"44" doc:"the same packets: time since the packet before, of either side; 0 for the first; option"`
 
 	HTTPRows int64 `parquet:"http_rows,delta" id:"34" doc:"rows of table http with this flow_id"`
 	TLSRows  int64 `parquet:"tls_rows,delta" id:"35" doc:"rows of table tls with this flow_id"`

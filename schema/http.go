@@ -94,10 +94,7 @@ func AppendHTTP(dst []HTTP, m *http.Exchange, s *Session, a *Arena, options HTTP
 	r.LastCaptureID, r.LastPacket = int32(m.Last.Pos.Input()), int64(m.Last.Pos.Packet())
 
 	r.Outcome = m.Outcome.String()
-	r.ClientSide = "src"
-	if m.Client == flows.Responder {
-		r.ClientSide = "dst"
-	}
+	r.ClientSide = s.Side(m.Client)
 	r.TransDepth, r.AfterGap, r.Malformed = int32(m.Depth), m.AfterGap, m.Malformed.String()
 	if n := len(m.Informational); n > 0 {
 		r.Informational = Slice(&a.i32, n)

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers/http2"
 )
 
@@ -15,10 +14,7 @@ func AppendHTTP2(dst []HTTP, m *http2.Exchange, s *Session, a *Arena, options HT
 	r.LastCaptureID, r.LastPacket = int32(m.Last.Pos.Input()), int64(m.Last.Pos.Packet())
 
 	r.Outcome = m.Outcome.String()
-	r.ClientSide = "src"
-	if m.Client == flows.Responder {
-		r.ClientSide = "dst"
-	}
+	r.ClientSide = s.Side(m.Client)
 	r.TransDepth, r.AfterGap, r.Malformed = int32(m.Depth), m.AfterGap, m.Malformed.String()
 	r.StreamID = a.Int64(int64(m.StreamID))
 	if n := len(m.Informational); n > 0 {

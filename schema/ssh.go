@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 
-	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers/ssh"
 	"github.com/caplake/caplake/parsers/tls"
 )
@@ -67,7 +66,7 @@ func AppendSSH(dst []SSH, m *ssh.Handshake, session *Session, a *Arena) []SSH {
 	dst = append(dst, SSH{
 		FlowID: session.FlowID, TS: m.First.Time,
 		SrcIP: session.SrcIP, SrcPort: int32(session.SrcPort), DstIP: session.DstIP, DstPort: int32(session.DstPort),
-		ClientSide: sideName(m.ClientSide), Outcome: m.Outcome.String(), AfterGap: m.AfterGap, Malformed: m.Malformed,
+		ClientSide: session.Side(m.ClientSide), Outcome: m.Outcome.String(), AfterGap: m.AfterGap, Malformed: m.Malformed,
 		CaptureID: int32(m.First.Pos.Input()), FirstPacket: int64(m.First.Pos.Packet()),
 		LastCaptureID: int32(m.Last.Pos.Input()), LastPacket: int64(m.Last.Pos.Packet()),
 	})
@@ -110,16 +109,9 @@ func AppendSSH(dst []SSH, m *ssh.Handshake, session *Session, a *Arena) []SSH {
 	r.ClientCompression, r.ServerCompression = sshNames(a, c.CompressionOut), sshNames(a, s.CompressionIn)
 	if m.DisconnectReason != 0 {
 		r.DisconnectReason = a.Int32(int32(min(m.DisconnectReason, 1<<31-1)))
-		r.DisconnectedBy = sideName(m.DisconnectedBy)
+		r.DisconnectedBy = session.Side(m.DisconnectedBy)
 	}
 	return dst
-}
-
-func sideName(side flows.Side) string {
-	if side == flows.Responder {
-		return "dst"
-	}
-	return "src"
 }
 
 // sshNames splits a list of names; nil for none.

@@ -3,7 +3,6 @@ package schema
 import (
 	"encoding/hex"
 
-	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers/tls"
 )
 
@@ -126,10 +125,7 @@ func AppendTLS(dst []TLS, m *tls.Handshake, s *Session, a *Arena, cache *CertCac
 	if m.Established == tls.Yes {
 		r.HandshakeNS = a.Int64(m.Done.Time - m.First.Time)
 	}
-	r.ClientSide = "src"
-	if m.ClientSide == flows.Responder {
-		r.ClientSide = "dst"
-	}
+	r.ClientSide = s.Side(m.ClientSide)
 	r.Outcome = m.Outcome.String()
 	r.Established = tlsAnswer(a, m.Established)
 	r.Resumed = tlsAnswer(a, m.Resumed)

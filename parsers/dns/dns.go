@@ -22,7 +22,8 @@
 //
 // A flow holds at most 256 queries (Config) that wait for a response, and 64 KiB of
 // them; the oldest goes first. A query waits no longer than a minute of packet
-// time. Of a stream at most one message a side is held. The text of
+// time. Nor does a response without query, of which there are at most 16 and 16 KiB: a capture
+// whose packets are in a wrong order has its query behind it, with an earlier time. Of a stream at most one message a side is held. The text of
 // one message is held to 4 KiB and 16 times the message's length.
 package dns
 

@@ -17,5 +17,5 @@ func (p *TCP) Held() int {
 func (p *TCP) GivenUp() int { return p.givenUp }
 
 func (p *pairer) held() int {
-	return p.bytes + cap(p.entries)*int(unsafe.Sizeof(entry{})) + cap(p.text) + cap(p.records)*int(unsafe.Sizeof(Record{}))
+	return p.bytes + p.earlyBytes + (cap(p.entries)+cap(p.early))*int(unsafe.Sizeof(entry{})) + cap(p.text) + cap(p.records)*int(unsafe.Sizeof(Record{}))
 }

@@ -20,6 +20,9 @@ const (
 	maxWait         = 60e9 // nanoseconds
 
 	keepQuery = 512 // a pending query's memory beyond this is not kept
+
+	maxEarly      = 16 // responses that wait for a query
+	maxEarlyBytes = 16 << 10
 )
 
 // pairer matches the responses of a flow with its queries.
@@ -34,9 +37,14 @@ type pairer struct {
 	free        []uint16 // places without a query
 	bytes       int      // held by waiting queries
 	givenUp     int      // queries given out for want of room
+
+	// Responses without a query, the oldest first. Merged captures, and those of several
+	// interfaces, may have the query behind it, with an earlier time.
+	early      []entry
+	earlyBytes int
 }
 
-// entry is a waiting query.
+// entry is a message that waits.
 type entry struct {
 	buf              []byte // the message
 	size             int
@@ -64,6 +72,9 @@ func (p *pairer) reset() {
 	p.shrink()
 	p.ids, p.places, p.free, p.bytes = p.ids[:0], p.places[:0], p.free[:0], 0
 	p.givenUp = 0
+	for len(p.early) > 0 {
+		p.removeEarly(len(p.early) - 1)
+	}
 	// All places are free, and the lowest is taken first.
 	for i := len(p.entries) - 1; i >= 0; i-- {
 		if e := &p.entries[i]; cap(e.buf) > keepQuery {
@@ -77,6 +88,9 @@ func (p *pairer) reset() {
 func (p *pairer) take(dst []Transaction, service Service, most int, m *message) []Transaction {
 	for len(p.ids) > 0 && m.start.Time-p.entries[p.places[0]].last.Time > maxWait {
 		dst = p.expire(dst, service)
+	}
+	for len(p.early) > 0 && m.start.Time-p.early[0].start.Time > maxWait {
+		dst = p.release(dst, service)
 	}
 	o := readOutline(m.data)
 	query := !o.response()
@@ -92,11 +106,20 @@ func (p *pairer) take(dst []Transaction, service Service, most int, m *message) 
 				p.remove(i)
 				return dst
 			}
+			if len(m.data) <= maxEarlyBytes {
+				return p.hold(dst, service, m, &o)
+			}
 		}
 		return p.emit(dst, service, nil, m, &o)
 	case service == MDNS || !o.header:
 		e := entry{buf: m.data, size: m.size, cut: m.cut, afterGap: m.afterGap, side: m.side, start: m.start, end: m.end, last: m.end, outline: o}
 		return p.emit(dst, service, &e, nil, nil)
+	}
+	if i := p.findEarly(m, &o); i >= 0 {
+		q := entry{buf: m.data, size: m.size, cut: m.cut, afterGap: m.afterGap, side: m.side, start: m.start, end: m.end, last: m.end, outline: o}
+		dst = p.emit(dst, service, &q, p.early[i].message(), &p.early[i].outline)
+		p.removeEarly(i)
+		return dst
 	}
 	if i := p.findQuery(m, &o); i >= 0 {
 		e := &p.entries[p.places[i]]
@@ -125,6 +148,18 @@ func (p *pairer) find(m *message, o *outline) int {
 			continue
 		}
 		if o.questionEnd == 0 || sameQuestion(e.buf, m.data, e.outline.questionEnd, o.questionEnd) {
+			return i
+		}
+	}
+	return -1
+}
+
+// findEarly returns the index of the oldest response that answers m, which was sent before it.
+func (p *pairer) findEarly(m *message, o *outline) int {
+	for i := range p.early {
+		r := &p.early[i]
+		if r.outline.id == o.id && r.side != m.side && m.end.Time < r.start.Time &&
+			(r.outline.questionEnd == 0 || sameQuestion(m.data, r.buf, o.questionEnd, r.outline.questionEnd)) {
 			return i
 		}
 	}
@@ -173,6 +208,48 @@ func (p *pairer) wait(m *message, o *outline) {
 	p.places = append(p.places, place)
 }
 
+// hold has a response wait. Those for which there is no room any more are given out, which nobody
+// would miss: it is rare that a query follows.
+func (p *pairer) hold(dst []Transaction, service Service, m *message, o *outline) []Transaction {
+	for len(p.early) == maxEarly || p.earlyBytes+len(m.data) > maxEarlyBytes {
+		dst = p.release(dst, service)
+	}
+	var buf []byte
+	if n := len(p.early); n < cap(p.early) {
+		buf = p.early[:n+1][n].buf
+	}
+	p.early = append(p.early, entry{
+		buf: append(buf[:0], m.data...), size: m.size, cut: m.cut, afterGap: m.afterGap, side: m.side,
+		start: m.start, end: m.end, outline: *o,
+	})
+	p.earlyBytes += len(m.data)
+	return dst
+}
+
+// message returns what was made an entry.
+func (e *entry) message() *message {
+	return &message{side: e.side, start: e.start, end: e.end, data: e.buf, size: e.size, cut: e.cut, afterGap: e.afterGap}
+}
+
+// release emits the oldest response that waits, without query.
+func (p *pairer) release(dst []Transaction, service Service) []Transaction {
+	dst = p.emit(dst, service, nil, p.early[0].message(), &p.early[0].outline)
+	p.removeEarly(0)
+	return dst
+}
+
+// removeEarly frees the response at index i.
+func (p *pairer) removeEarly(i int) {
+	buf, last := p.early[i].buf, len(p.early)-1
+	p.earlyBytes -= len(buf)
+	if cap(buf) > keepQuery {
+		buf = nil
+	}
+	copy(p.early[i:], p.early[i+1:])
+	p.early[last] = entry{buf: buf[:0]}
+	p.early = p.early[:last]
+}
+
 // remove frees the query at index i. What was emitted of it is in memory.
 func (p *pairer) remove(i int) {
 	place := p.places[i]
@@ -200,6 +277,9 @@ func (p *pairer) flush(dst []Transaction, service Service) []Transaction {
 	}
 	for len(p.ids) > 0 {
 		p.remove(len(p.ids) - 1)
+	}
+	for len(p.early) > 0 {
+		dst = p.release(dst, service)
 	}
 	return dst
 }

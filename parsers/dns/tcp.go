@@ -145,7 +145,7 @@ func (p *TCP) Rst(dst []Transaction, side flows.Side, at flows.Stamp) []Transact
 	return p.Fin(dst, side, at)
 }
 
-// End yields what is still pending: messages begun, then queries without response.
+// End yields what is still pending: messages begun, queries without response, then responses without query.
 func (p *TCP) End(dst []Transaction) []Transaction {
 	p.rewind()
 	dst = p.partial(dst, flows.Initiator, Truncated)

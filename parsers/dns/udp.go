@@ -25,10 +25,10 @@ func (p *UDP) Datagram(dst []Transaction, side flows.Side, at flows.Stamp, data 
 	return p.take(dst, p.Service, p.Config.maxPending(), &message{side: side, start: at, end: at, data: data, size: len(data)})
 }
 
-// Idle reports that no query waits for its response.
-func (p *UDP) Idle() bool { return len(p.ids) == 0 }
+// Idle reports that no query waits for its response, and no response for a query that the capture may have behind it.
+func (p *UDP) Idle() bool { return len(p.ids)+len(p.early) == 0 }
 
-// End yields the queries that have no response.
+// End yields the queries that have no response, then the responses that have no query.
 func (p *UDP) End(dst []Transaction) []Transaction {
 	p.rewind()
 	return p.flush(dst, p.Service)

@@ -116,10 +116,19 @@ func (c *Collector) session(f *flows.Flow) *session {
 		c.sessions = append(c.sessions, session{})
 	}
 	s := &c.sessions[slot]
-	if !s.named || s.row.FlowID != f.ID() { // slots are used again
-		*s = session{named: true, row: schema.SessionOf(f, &c.names)}
+	if !s.named || s.row.Turned != f.Turned || s.row.FlowID != f.ID() { // slots are used again
+		if !s.named || s.row.FlowID != f.ID() {
+			*s = session{named: true}
+		}
+		s.row = schema.SessionOf(f, &c.names)
 	}
 	return s
+}
+
+// row returns what the row that f gives now repeats. All rows of a flow and its own say the same.
+func (c *Collector) row(f *flows.Flow) *schema.Session {
+	f.Settle()
+	return &c.session(f).row
 }
 
 func (c *Collector) started(f *flows.Flow, p *flows.Packet) {
@@ -170,6 +179,7 @@ func (c *Collector) ended(f *flows.Flow, tcp *flows.TCP) {
 	src.App.TLS = uint32(f.User[userHTTP] >> 32)
 	src.App.DNS = uint32(f.User[userDNS])
 	src.Shape, c.shape = c.shape, nil
+	src.Flow.Turn(&src.TCP, src.Shape)
 	if f.Encap != 0 {
 		src.Encaps = c.encaps[f.Encap-1]
 		c.encaps[f.Encap-1] = nil

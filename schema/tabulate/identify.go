@@ -71,12 +71,16 @@ func appOf(f *flows.Flow) (string, schema.AppBasis) {
 		return "", schema.AppUnknown
 	}
 	a, b := ident.Protocol(u>>identInitiator), ident.Protocol(u>>identInitiator>>8)
-	for _, port := range [...]uint16{f.DstPort, f.SrcPort} {
+	src, dst := f.SrcPort, f.DstPort
+	if f.Turned {
+		src, dst = dst, src
+	}
+	for _, port := range [...]uint16{dst, src} {
 		p, looked := ident.Port(f.Proto, port)
 		if p == ident.None {
 			continue
 		}
-		began := f.Proto != flows.ProtoTCP || f.Basis != flows.ByFirstPacket
+		began := f.Proto != flows.ProtoTCP || f.Basis == flows.BySYN || f.Basis == flows.BySYNACK
 		if ident.Fits(a, p) || ident.Fits(b, p) || !looked || !began && a == ident.None && b == ident.None {
 			return p.String(), schema.AppByPort
 		}

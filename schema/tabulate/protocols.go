@@ -25,7 +25,7 @@ func (c *Collector) protocols() []parsers.Registration {
 		if ev.Kind != parsers.Message {
 			return
 		}
-		row := &c.session(ev.Flow).row
+		row := c.row(ev.Flow)
 		c.Out.TLS.Rows = schema.AppendTLS(c.Out.TLS.Rows, ev.Message, row, &c.arena, c.certs, tlsOptions)
 		c.Out.TLS.key(c.At)
 		c.cfg.Certificates(ev.Message, row, c.certs)
@@ -37,7 +37,7 @@ func (c *Collector) protocols() []parsers.Registration {
 			return
 		}
 		n := len(c.Out.TLS.Rows)
-		c.Out.TLS.Rows = schema.AppendQUIC(c.Out.TLS.Rows, ev.Message, hellos, &c.session(ev.Flow).row, &c.arena, tlsOptions)
+		c.Out.TLS.Rows = schema.AppendQUIC(c.Out.TLS.Rows, ev.Message, hellos, c.row(ev.Flow), &c.arena, tlsOptions)
 		if len(c.Out.TLS.Rows) > n {
 			c.Out.TLS.key(c.At)
 			ev.Flow.User[userHTTP] += 1 << 32
@@ -65,7 +65,7 @@ func (c *Collector) protocols() []parsers.Registration {
 		if ev.Kind != parsers.Message {
 			return
 		}
-		c.Out.DNS.Rows = schema.AppendDNS(c.Out.DNS.Rows, ev.Message, &c.session(ev.Flow).row, &c.arena)
+		c.Out.DNS.Rows = schema.AppendDNS(c.Out.DNS.Rows, ev.Message, c.row(ev.Flow), &c.arena)
 		c.Out.DNS.key(c.At)
 		ev.Flow.User[userDNS]++
 	}
@@ -88,7 +88,7 @@ func (c *Collector) protocols() []parsers.Registration {
 	for i, t := range c.own {
 		list = append(list, t.On(func(f *flows.Flow, message any) {
 			l := &c.Out.Own[i]
-			t.Append(l.RowList, message, &c.session(f).row, &c.arena)
+			t.Append(l.RowList, message, c.row(f), &c.arena)
 			l.key(c.At)
 		}))
 	}
@@ -103,6 +103,7 @@ func (c *Collector) http(f *flows.Flow, kind parsers.Kind) *session {
 		s.rowsBefore = int(uint32(f.User[userHTTP]))
 	case parsers.Message:
 		f.User[userHTTP]++
+		f.Settle()
 	}
 	return s
 }

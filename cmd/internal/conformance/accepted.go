@@ -483,14 +483,17 @@ func whoBegan(e *Evidence) bool {
 	}
 	if e.Kind == &arkimeFlowKind && e.Ours != nil {
 		side := func(r *Record, s string) string { return e.main(r, s+"_packets") + " " + e.main(r, s+"_wire_bytes") }
-		return e.ours("flows", "direction_basis") == "first_packet" && side(e.Truth, "fwd") == side(e.Ours, "rev") && side(e.Truth, "rev") == side(e.Ours, "fwd")
+		return nobodySaw(e.ours("flows", "direction_basis")) && side(e.Truth, "fwd") == side(e.Ours, "rev") && side(e.Truth, "rev") == side(e.Ours, "fwd")
 	}
-	if e.Truth == nil || e.Ours == nil || e.ours("flows", "direction_basis") != "first_packet" {
+	if e.Truth == nil || e.Ours == nil || !nobodySaw(e.ours("flows", "direction_basis")) {
 		return false
 	}
 	t, o := e.main(e.Truth, "originator"), e.main(e.Ours, "originator")
 	return t != Unknown && t != o && strings.HasPrefix(e.main(e.Truth, "history"), "^")
 }
+
+// nobodySaw reports whether a direction's basis is no handshake.
+func nobodySaw(basis string) bool { return basis == "first_packet" || basis == "earliest_packet" }
 
 // sentAgain: the histories are the same but for t.
 func sentAgain(e *Evidence) bool {

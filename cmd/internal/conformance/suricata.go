@@ -115,7 +115,7 @@ func turnedAround(t *Table) *Table {
 	rows := make([][]string, t.Len())
 	for i, r := range t.rows {
 		rows[i] = r
-		if t.Get(i, "direction_basis") != "first_packet" {
+		if !nobodySaw(t.Get(i, "direction_basis")) {
 			continue
 		}
 		rows[i] = slices.Clone(r)

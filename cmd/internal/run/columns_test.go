@@ -3,9 +3,11 @@ package run_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/caplake/caplake/cmd/internal/run"
@@ -90,50 +92,54 @@ func TestRealBodies(t *testing.T) {
 	}
 }
 
-// TestDisorder: a capture whose packets are shuffled, with their times, has the flows of the one that is in order.
+// TestDisorder: a capture whose packets are shuffled, with their times, has the flows of the one that is in order, and its
+// transactions of DNS.
 func TestDisorder(t *testing.T) {
-	for _, name := range []string{"http-keepalive.pcap", "dns-tcp.pcap", "misc.pcap", "tls12.pcap", "ipv6-loopback.pcap"} {
+	for _, name := range []string{"http-keepalive.pcap", "dns-tcp.pcap", "dns-udp.pcap", "misc.pcap", "tls12.pcap", "ipv6-loopback.pcap"} {
 		file, err := os.ReadFile(filepath.Join(captures, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		type times struct{ ts, end, duration, packets int64 }
-		flowsOf := func(path string) map[string]times {
-			_, out := dataset(t, run.Config{Inputs: []string{path}})
-			found := map[string]times{}
+		rowsOf := func(path string) (rows []string) {
+			_, out := dataset(t, run.Config{Inputs: []string{path}, SPLT: 250})
 			for _, f := range read[schema.Flow](t, out, "flows") {
-				if f.Basis == "first_packet" {
-					continue // nothing but the order says whose the flow is
-				}
-				k := f.CommunityID + f.SrcIP
-				if _, twice := found[k]; twice {
-					t.Fatalf("%s: two flows of one tuple", name)
-				}
-				found[k] = times{f.TS, f.EndTS, f.Duration, f.FlowSrc.Packets + f.FlowDst.Packets}
+				rows = append(rows, fmt.Sprintln("flow", f.CommunityID, f.SrcIP, f.TS, f.EndTS, f.Duration, f.FlowSrc.Packets, f.FlowSrc.Bytes, f.FlowDst.Packets, f.FlowDst.Bytes, f.SPLTDirection[0]))
 			}
-			return found
+			for _, d := range read[schema.DNS](t, out, "dns") {
+				rtt := int64(-1)
+				if d.RTT != nil {
+					rtt = *d.RTT
+				}
+				rows = append(rows, fmt.Sprintln("dns", d.SrcIP, d.SrcPort, d.TS, d.Outcome, d.Querier, d.QName, d.QType, d.Rcode, rtt))
+			}
+			slices.Sort(rows)
+			return rows
 		}
-		want := flowsOf(filepath.Join(captures, name))
-		for seed := range uint64(3) {
+		want := rowsOf(filepath.Join(captures, name))
+		rnd := rand.New(rand.NewPCG(1, 1))
+		for _, window := range []int{2, 2, 8, 32, 1000, 1000} {
 			path := filepath.Join(t.TempDir(), name)
-			if err := os.WriteFile(path, shuffled(t, file, seed), 0o600); err != nil {
+			if err := os.WriteFile(path, shuffled(t, file, window, rnd), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got := flowsOf(path)
-			for k, w := range want {
-				if g := got[k]; g != w {
-					t.Errorf("%s, seed %d: %s is %+v, want %+v", name, seed, k, g, w)
+			got := rowsOf(path)
+			for _, w := range want {
+				if i := slices.Index(got, w); i >= 0 {
+					got = slices.Delete(got, i, i+1)
+				} else {
+					t.Errorf("%s, %d packets shuffled: no %s", name, window, w)
 				}
 			}
-		}
-		if len(want) == 0 {
-			t.Errorf("%s: no flow whose direction is certain", name)
+			for _, g := range got {
+				t.Errorf("%s, %d packets shuffled: there is %s", name, window, g)
+			}
 		}
 	}
 }
 
-// shuffled swaps neighbouring records of a pcap file.
-func shuffled(t *testing.T, file []byte, seed uint64) []byte {
+// shuffled shuffles each so many records of a pcap file of Ethernet frames: two at will, and more as several
+// interfaces do, each of which has its own in order.
+func shuffled(t *testing.T, file []byte, window int, rnd *rand.Rand) []byte {
 	t.Helper()
 	var order binary.ByteOrder = binary.LittleEndian
 	if file[0] == 0xa1 {
@@ -145,10 +151,27 @@ func shuffled(t *testing.T, file []byte, seed uint64) []byte {
 		records = append(records, b[:n])
 		b = b[n:]
 	}
-	rnd := rand.New(rand.NewPCG(seed, 1))
-	for i := 0; i+1 < len(records); i += 2 {
-		if rnd.IntN(2) == 0 {
-			records[i], records[i+1] = records[i+1], records[i]
+	sender := func(r []byte) string {
+		switch r = r[16:]; binary.BigEndian.Uint16(r[12:]) {
+		case 0x0800:
+			return string(r[26:30])
+		case 0x86dd:
+			return string(r[22:38])
+		}
+		return ""
+	}
+	for w := range slices.Chunk(records, window) {
+		of := map[string][][]byte{}
+		for _, r := range w {
+			of[sender(r)] = append(of[sender(r)], r)
+		}
+		rnd.Shuffle(len(w), func(i, j int) { w[i], w[j] = w[j], w[i] })
+		if window == 2 {
+			continue
+		}
+		for i := range w {
+			s := sender(w[i])
+			w[i], of[s] = of[s][0], of[s][1:]
 		}
 	}
 	return append(bytes.Clone(file[:24]), bytes.Join(records, nil)...)
