@@ -117,15 +117,15 @@ func (m *memory) decode(t *Transaction, data []byte, o *outline, take uint8) (op
 		if off == len(data) {
 			return nil, 0, BadCounts
 		}
-		next := -1
+		next, damage := -1, WellFormed
 		if i == 0 && take&takeQuestion != 0 {
 			from := len(m.text)
-			m.text, next, rule = appendName(m.text, data, off)
-			if rule == WellFormed && next+4 > len(data) {
-				rule = Truncated
+			m.text, next, damage = appendName(m.text, data, off)
+			if damage == WellFormed && next+4 > len(data) {
+				damage = Truncated
 			}
-			if len(m.text) > from || rule == WellFormed {
-				if rule == WellFormed {
+			if len(m.text) > from || damage == WellFormed {
+				if damage == WellFormed {
 					nameAt = off
 					t.HasQuestion = true
 					t.QType = binary.BigEndian.Uint16(data[next:])
@@ -137,13 +137,12 @@ func (m *memory) decode(t *Transaction, data []byte, o *outline, take uint8) (op
 				}
 				m.text, t.QName, t.QNameRaw = appendQName(m.text, from)
 			}
-			if rule != WellFormed {
-				return nil, 0, rule
-			}
-		} else if next, rule = m.skip(data, off); rule != WellFormed {
+		} else if next, damage = m.skip(data, off); damage == WellFormed && next+4 > len(data) {
+			damage = Truncated
+		}
+		rule = firstOf(rule, damage)
+		if next < 0 || next+4 > len(data) { // a name that breaks a rule may yet have an end
 			return nil, 0, rule
-		} else if next+4 > len(data) {
-			return nil, 0, Truncated
 		}
 		off = next + 4
 	}
@@ -202,7 +201,11 @@ sections:
 			}
 			if end > len(data) {
 				rule = firstOf(rule, Truncated)
-				if keep && typ != typeOPT {
+				switch {
+				case typ == typeOPT && opt == nil: // its fixed part is whole
+					opt, _ = m.opt(class, ttl, data[next+10:])
+					rcode = uint16(ttl >> 24 << 4)
+				case keep && typ != typeOPT:
 					m.records = append(m.records, Record{Name: owner, TTL: ttl, Type: typ, Class: class})
 					n[section]++
 				}

@@ -57,6 +57,9 @@ func appendName(dst, msg []byte, off int) (out []byte, next int, rule Malformed)
 				return dst, next, Truncated
 			}
 			if length += 1 + c; length > maxName {
+				if next < 0 {
+					next = nameEnd(msg, off, len(msg))
+				}
 				return dst, next, NameTooLong
 			}
 			if length > 2+c {
@@ -116,8 +119,11 @@ func appendDDD(dst []byte, c byte) []byte {
 }
 
 // skipName returns the offset behind the name at msg[off:], or -1 where it
-// does not end. It does not follow pointers.
-func skipName(msg []byte, off int) int {
+// does not end or is too long. It does not follow pointers.
+func skipName(msg []byte, off int) int { return nameEnd(msg, off, maxName) }
+
+// nameEnd is skipName with another limit on the length.
+func nameEnd(msg []byte, off, limit int) int {
 	for length := 1; off < len(msg); {
 		c := int(msg[off])
 		switch {
@@ -132,7 +138,7 @@ func skipName(msg []byte, off int) int {
 			return -1
 		}
 		off += 1 + c
-		if length += 1 + c; length > maxName {
+		if length += 1 + c; length > limit {
 			return -1
 		}
 	}

@@ -385,7 +385,7 @@ func (p *Parser) chunk(dst []Exchange, s *stream, at flows.Stamp, data []byte) (
 			case c|0x20 >= 'a' && c|0x20 <= 'f':
 				d = int64(c|0x20-'a') + 10
 			case s.digits > 0 && (c == '\r' || c == '\n' || c == ';' || c == ' ' || c == '\t'):
-				s.state = chunkExt
+				s.state, s.opaque = chunkExt, false
 				return dst, n
 			case s.digits == 0 && (c == ' ' || c == '\t'):
 				continue
@@ -399,8 +399,21 @@ func (p *Parser) chunk(dst []Exchange, s *stream, at flows.Stamp, data []byte) (
 		return dst, len(data)
 	case chunkExt:
 		i := bytes.IndexByte(data, '\n')
+		line := data
+		if i >= 0 {
+			line = data[:i]
+		}
+		for _, c := range line { // opaque: the last byte was a CR
+			if s.opaque {
+				s.cur.x.Malformed |= BadChunkSize
+			}
+			s.opaque = c == '\r'
+		}
 		if i < 0 {
 			return dst, len(data)
+		}
+		if !s.opaque { // section 2.2 allows the LF alone in the head only
+			s.cur.x.Malformed |= BadChunkSize
 		}
 		s.digits, s.opaque = 0, false
 		if s.state = chunkData; s.left == 0 {
@@ -410,8 +423,12 @@ func (p *Parser) chunk(dst []Exchange, s *stream, at flows.Stamp, data []byte) (
 	case chunkEnd:
 		switch data[0] {
 		case '\r':
+			s.opaque = true
 		case '\n':
-			s.state = chunkSize
+			if !s.opaque {
+				s.cur.x.Malformed |= BadChunkEnd
+			}
+			s.state, s.opaque = chunkSize, false
 		default:
 			return p.badChunk(dst, s, BadChunkEnd), 0
 		}

@@ -185,8 +185,8 @@ const (
 	ConflictingContentLength                       // another number; the first one counts here (section 6.3)
 	ContentLengthAndTransfer                       // Content-Length beside Transfer-Encoding, which counts (section 6.3)
 	BadTransferEncoding                            // chunked is not the last coding of a request (section 6.3)
-	BadChunkSize                                   // section 7.1
-	BadChunkEnd                                    // no line end after a chunk's data (section 7.1)
+	BadChunkSize                                   // the line before a chunk is not of the grammar (section 7.1)
+	BadChunkEnd                                    // no CR LF after a chunk's data (section 7.1)
 	ShortBody                                      // another message began before the claimed length
 	StrayBytes                                     // bytes before the message that belong to none
 	HeaderTooLarge                                 // the head exceeds Config.MaxHeaderBytes: fields are cut or left out

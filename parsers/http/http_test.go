@@ -175,7 +175,12 @@ var exchanges = []struct {
 	{"chunked with extensions and trailers", Config{}, []step{
 		c("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\ntransfer-encoding: Chunked\r\n\r\n3;a=b\r\nabc\r\n 0A \r\n0123456789\r\n0\r\nX: y\r\nZ: z\r\n\r\n"),
 		s("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhello\n000\n\n"),
-	}, `1 complete [1-2] | POST / 1-1 v1.1 head=81 body=13 te=gzip, Chunked host=h | 200 OK 2-2 v1.1 head=44 body=5 te=chunked
+	}, `1 complete !bad_chunk_size,bad_chunk_end [1-2] | POST / 1-1 v1.1 head=81 body=13 te=gzip, Chunked host=h | 200 OK 2-2 v1.1 head=44 body=5 te=chunked
+`},
+	{"a CR within a chunk's line", Config{}, []step{
+		c(get + getB), s("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\r\nab\r\n0\r\n\r\n" + "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a\r\nab\r\n0\r\n\r\n"),
+	}, `1 complete !bad_chunk_size [1-2] | GET /a 1-1 v1.1 head=28 host=h | 200 OK 2-2 v1.1 head=47 body=2 te=chunked
+2 complete [1-2] | GET /b 1-1 v1.1 head=28 host=h | 200 OK 2-2 v1.1 head=47 body=2 te=chunked
 `},
 	{"responses without a body", Config{}, []step{
 		c("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n" + get + get),

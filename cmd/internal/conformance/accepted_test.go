@@ -120,6 +120,30 @@ func TestClasses(t *testing.T) {
 			map[string][]string{"http": append([]string{"client_side", "dst", "response_ts", "1"}, ours...)}, ""},
 		{"broken field", "http", &httpResponseKind, []Record{with(response("status", "200", "content_encoding", ""), raw{"version": "1.1"})}, []Record{response("status", "200", "content_encoding", "gzip")},
 			map[string][]string{"http": {"malformed", "space_before_colon"}}, "field lines that break the grammar"},
+		{"a body with a 304", "http", &httpResponseKind, []Record{response("response_body_bytes", "68")}, []Record{response("response_body_bytes", "0")},
+			map[string][]string{"http": {"status", "304", "response_body_bytes", "0"}}, "how a body is framed"},
+		{"a body with a 200", "http", &httpResponseKind, []Record{response("response_body_bytes", "68")}, []Record{response("response_body_bytes", "0")},
+			map[string][]string{"http": {"status", "200", "response_body_bytes", "0"}}, ""},
+		{"chunked by its beginning", "http", &httpResponseKind, []Record{response("response_body_bytes", "68")}, []Record{response("response_body_bytes", "143")},
+			map[string][]string{"http": {"transfer_encoding", "chunked, x"}}, "how a body is framed"},
+		{"chunked", "http", &httpResponseKind, []Record{response("response_body_bytes", "68")}, []Record{response("response_body_bytes", "143")},
+			map[string][]string{"http": {"transfer_encoding", "chunked"}}, ""},
+		{"a chunk's line", "http", &httpRequestKind, []Record{request("request_body_bytes", "15")}, []Record{request("request_body_bytes", "68")},
+			map[string][]string{"http": {"malformed", "bad_chunk_size"}}, "how a body is framed"},
+		{"until the close", "http", &httpResponseKind, []Record{response("response_end_ts", "3")}, []Record{response("response_end_ts", "2")},
+			map[string][]string{"http": {"outcome", "complete"}}, "a body that ends with the connection"},
+		{"until its length", "http", &httpResponseKind, []Record{response("response_end_ts", "3")}, []Record{response("response_end_ts", "2")},
+			map[string][]string{"http": {"outcome", "complete", "response_content_length", "7"}}, ""},
+		{"earlier than its end", "http", &httpResponseKind, []Record{response("response_end_ts", "1")}, []Record{response("response_end_ts", "2")},
+			map[string][]string{"http": {"outcome", "complete"}}, ""},
+		{"a hole", "http", &httpRequestKind, []Record{request("request_end_ts", "3")}, []Record{request("request_end_ts", "2")},
+			map[string][]string{"http": {"flow_id", "5"}, "flows": {"flow_id", "5", "dst_out_of_order_packets", "1"}}, "a hole that is filled late"},
+		{"a hole in another flow", "http", &httpRequestKind, []Record{request("request_end_ts", "3")}, []Record{request("request_end_ts", "2")},
+			map[string][]string{"http": {"flow_id", "5"}, "flows": {"flow_id", "6", "dst_out_of_order_packets", "1"}}, ""},
+		{"without an end", "http", &httpResponseKind, []Record{response("response_end_ts", "3")}, []Record{response("response_end_ts", "")},
+			map[string][]string{"http": {"outcome", "truncated"}}, "a message without its end"},
+		{"without an end, but complete", "http", &httpResponseKind, []Record{response("response_end_ts", "3")}, []Record{response("response_end_ts", "")},
+			map[string][]string{"http": {"outcome", "complete"}}, ""},
 		{"sound field", "http", &httpResponseKind, []Record{with(response("status", "200", "content_encoding", ""), raw{"version": "1.1"})}, []Record{response("status", "200", "content_encoding", "gzip")},
 			map[string][]string{"http": {"malformed", ""}}, ""},
 		{"OpenVPN", "tls", &clientHelloKind, []Record{with(mainOf(&clientHelloKind, "a b"), raw{"src": "1.0.0.2", "sport": "80", "dst": "1.0.0.1", "dport": "9", "malformed": "1", "transport": "udp"})}, nil, map[string][]string{"tls": append([]string{"transport", "udp"}, ours...)}, "a packet of OpenVPN sent again"},
@@ -187,7 +211,7 @@ func TestClasses(t *testing.T) {
 
 // A class that covers too much fails the run, whatever it says.
 func TestFailed(t *testing.T) {
-	line := Line{Name: "flows", Table: "flows", Tally: Tally{Truth: 100, Equal: 95, Differ: 5, AcceptedDiffer: 4, Classes: map[string]int{"c": 4},
+	line := Line{Name: "flows", Table: "flows", Tally: Tally{Truth: 100, Equal: 95, Whole: 99, Differ: 5, AcceptedDiffer: 4, Classes: map[string]int{"c": 4},
 		Columns: map[string]Count{"a": {Compared: 100, Differ: 5, Accepted: 4}, "b": {Compared: 100}}}}
 	r := &Result{Tables: []string{"flows"}, Lines: []Line{line}}
 	for _, tt := range []struct {
@@ -199,6 +223,8 @@ func TestFailed(t *testing.T) {
 		{[]Goal{{Line: "flows", Percent: 99}}, 2},
 		{[]Goal{{Line: "flows", Column: "*", Percent: 99}}, 2},
 		{[]Goal{{Line: "flows", Column: "b", Percent: 100}}, 1},
+		{[]Goal{{Line: "flows", Column: "all", Percent: 99}}, 1},
+		{[]Goal{{Line: "flows", Column: "all", Percent: 99.5}}, 2},
 	} {
 		if failed := r.Failed(tt.goals); len(failed) != tt.want {
 			t.Errorf("%v: %q", tt.goals, failed)

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -9,9 +10,29 @@ import (
 
 // DNS: the truth has messages, our rows are transactions, which come apart into
 // the query, its retransmissions and the response.
-var dnsKind = Kind{Name: "dns", Main: []string{"id", "qname", "qtype", "rcode"}}
+var dnsKind = Kind{
+	Name: "dns",
+	Main: []string{"id", "qname", "qtype", "rcode"},
+	More: []string{
+		"service", "opcode", "qclass", "aa", "tc", "rd", "ra", "z", "ad", "cd", "question_count", "answer_count", "authority_count", "additional_count",
+		"edns_udp_bytes", "edns_do", "edns_version", "records",
+	},
+	Same: sameDNSColumn,
+}
 
 var dnsColumns = []string{"transport", "id", "qname", "qtype", "rcode", "query_ts", "response_ts", "query_retransmits"}
+
+// dnsFlags are the bits of the second word of a header (RFC 1035 section
+// 4.1.1, RFC 4035 section 3) by our columns. A row has one of each for its two
+// messages: of which, where both were seen, the column's documentation says.
+var dnsFlags = []struct {
+	column string
+	bit    uint64
+	of     string // message that the column is of where both were seen
+}{
+	{"aa", 0x0400, "response alone"}, {"tc", 0x0200, "response"}, {"rd", 0x0100, "query"}, {"ra", 0x0080, "response alone"}, {"z", 0x0040, "response"},
+	{"ad", 0x0020, "response"}, {"cd", 0x0010, "query"},
+}
 
 func dnsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 	set := recordSet{kind: &dnsKind}
@@ -29,6 +50,7 @@ func dnsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 			Group: kind + " " + r["transport"] + " " + truthPair(r),
 			Weak:  r["id"],
 			Main:  []string{r["id"], truthDNSName(qname), qtype, rcode},
+			More:  truthDNSMore(r),
 			Time:  nanoseconds(r["time"]),
 			Label: truthLabel(r, kind),
 			Raw:   r,
@@ -57,9 +79,13 @@ func dnsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 				Group: kind + " " + t.Get(i, "transport") + " " + ourPair(t, i),
 				Weak:  t.Get(i, "id"),
 				Main:  []string{t.Get(i, "id"), ourDNSName(t.Get(i, "qname")), dnsTypeNumber(t.Get(i, "qtype")), ""},
+				More:  ourDNSMore(t, i, kind),
 				Time:  t.Int(i, kind+"_ts"),
 				Label: ourLabel(t, i, kind),
 				Row:   i,
+			}
+			if t.Get(i, "transport") == "tcp" {
+				rec.Time = 0 // that of the first packet, the truth's of the last
 			}
 			if kind == "response" {
 				rec.Main[3] = dnsRcodeNumber(t.Get(i, "rcode"))
@@ -73,6 +99,171 @@ func dnsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 	}
 	return sets(), nil
 }
+
+// truthDNSMore returns the secondary columns of a message of the truth.
+func truthDNSMore(r map[string]string) []string {
+	class, _, _ := strings.Cut(r["qclass"], ";")
+	more := []string{r["proto"], r["opcode"], unless(class, Unknown)}
+	flags, err := strconv.ParseUint(r["flags"], 0, 16)
+	for _, f := range dnsFlags {
+		switch {
+		case err != nil || f.of == "response alone" && r["response"] != "1":
+			more = append(more, Unknown)
+		default:
+			more = append(more, strconv.FormatBool(flags&f.bit != 0))
+		}
+	}
+	for _, c := range []string{"qdcount", "ancount", "nscount", "arcount"} {
+		more = append(more, unless(r[c], Unknown))
+	}
+	if r["edns"] == "" {
+		return append(more, "", "", "", truthDNSRecords(r["answers"]))
+	}
+	edns := map[string]string{}
+	for _, f := range strings.Split(r["edns"], ",") {
+		k, v, _ := strings.Cut(f, "=")
+		edns[k] = v
+	}
+	size, _ := strconv.ParseUint(edns["udp"], 0, 16)
+	return append(more, strconv.FormatUint(size, 10), strconv.FormatBool(edns["do"] == "1"), edns["ver"], truthDNSRecords(r["answers"]))
+}
+
+// ourDNSMore returns the secondary columns of one of a row's messages, Unknown
+// where the row has only the other's.
+func ourDNSMore(t *Table, i int, kind string) []string {
+	both := t.Get(i, "query_ts") != "" && t.Get(i, "response_ts") != ""
+	of := func(column, which string) string {
+		if !t.Has(column) || both && !strings.HasPrefix(which, kind) {
+			return Unknown
+		}
+		return t.Get(i, column)
+	}
+	more := []string{of("service", kind), opcodeNumber(of("opcode", "query")), classNumber(of("qclass", kind))}
+	for _, f := range dnsFlags {
+		more = append(more, of(f.column, f.of))
+	}
+	sections := "response"
+	switch t.Get(i, "opcode") {
+	case "UPDATE", "NOTIFY":
+		sections = "query"
+	}
+	for _, c := range []string{"question_count", "answer_count", "authority_count", "additional_count"} {
+		more = append(more, of(c, sections))
+	}
+	edns := "edns_"
+	if kind == "response" {
+		edns = "edns_response_"
+	}
+	for _, c := range []string{"udp_bytes", "do", "version"} {
+		more = append(more, of(edns+c, kind))
+	}
+	if both && kind != sections || !t.Has("answers.name") {
+		return append(more, Unknown)
+	}
+	return append(more, ourDNSRecords(t, i))
+}
+
+// The fields of a record and the records of a list, in one text.
+const fieldEnd, recordEnd = "\x1f", "\x1e"
+
+// truthRecord is how the truth writes a record of any section: name, type,
+// TTL and data, of which it has addresses, names and texts.
+var truthRecord = regexp.MustCompile(`(?s)^(.*?) (\d+) (\d+) (.*)$`)
+
+// controlByte is how a text of the truth has a byte that is not printable.
+var controlByte = regexp.MustCompile(`\\x[0-9a-f]{2}`)
+
+// truthDNSRecords brings the truth's records, divided by semicolons (which data
+// may hold as well), to one text.
+func truthDNSRecords(s string) string {
+	var rs []string
+	for _, r := range strings.Split(s, ";") {
+		f := truthRecord.FindStringSubmatch(r)
+		switch {
+		case f != nil:
+			data := f[4]
+			switch f[2] {
+			case "2", "5", "6", "12", "15", "33":
+				data = truthDNSName(data)
+			default:
+				data = recordText(controlByte.ReplaceAllString(data, "\x00"))
+			}
+			rs = append(rs, strings.Join([]string{truthDNSName(f[1]), f[2], f[3], data}, fieldEnd))
+		case len(rs) > 0:
+			rs[len(rs)-1] += ";" + r
+		}
+	}
+	return strings.Join(rs, recordEnd)
+}
+
+// ourDNSRecords does it with the records of a row's three sections.
+func ourDNSRecords(t *Table, i int) string {
+	var rs []string
+	for _, section := range []string{"answers", "authorities", "additionals"} {
+		types, ttls := list(t.Get(i, section+".type")), list(t.Get(i, section+".ttl"))
+		names, datas := strings.Split(t.Get(i, section+".name"), "\x1f"), strings.Split(t.Get(i, section+".data"), "\x1f")
+		for k := range types {
+			number, data := dnsTypeNumber(types[k]), strings.TrimPrefix(datas[k], Null)
+			switch number {
+			case "1", "28":
+			case "2", "5", "12":
+				data = ourDNSName(data)
+			case "6": // its primary server
+				data, _, _ = strings.Cut(data, " ")
+				data = ourDNSName(data)
+			case "15", "33": // its host
+				data = ourDNSName(data[strings.LastIndexByte(data, ' ')+1:])
+			case "16":
+				data = recordText(strings.Join(presentationStrings(data), "|"))
+			default:
+				data = ""
+			}
+			rs = append(rs, strings.Join([]string{ourDNSName(names[k]), number, ttls[k], data}, fieldEnd))
+		}
+	}
+	return strings.Join(rs, recordEnd)
+}
+
+func sameDNSColumn(column, t, o string, truth, _ *Record) bool {
+	if column != "records" {
+		return false
+	}
+	ts, os := strings.Split(t, recordEnd), strings.Split(o, recordEnd)
+	if len(ts) != len(os) {
+		return false
+	}
+	for i := range ts {
+		tf, of := strings.Split(ts[i], fieldEnd), strings.Split(os[i], fieldEnd)
+		if len(tf) != 4 || len(of) != 4 {
+			return false
+		}
+		for c := range tf {
+			switch {
+			case tf[c] == of[c] || tf[c] == Unknown:
+			case c == 0 && tf[c] == "" && tf[1] == "33": // its file has no name of an SRV record
+			case c == 3 && tf[c] == "" && tf[1] == "16" && strings.ContainsFunc(of[c], notASCII): // nor those texts
+			default:
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func notASCII(r rune) bool { return r > '~' }
+
+// recordText puts U+FFFD for what is no text, which the truth does not tell apart.
+func recordText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// opcodeNumber returns the number of an operation by its name.
+func opcodeNumber(s string) string { return numberOf(s, "OPCODE", dnsOpcodes) }
 
 // canonicalName gives one text to a name's bytes: lower case, no final dot, the
 // root empty, and each byte that is not UTF-8 as U+FFFD, which is all that is
@@ -169,6 +360,8 @@ const dnsTypes = `1 A 2 NS 3 MD 4 MF 5 CNAME 6 SOA 7 MB 8 MG 9 MR 10 NULL 11 WKS
 59 CDS 60 CDNSKEY 61 OPENPGPKEY 62 CSYNC 63 ZONEMD 64 SVCB 65 HTTPS 99 SPF 100 UINFO 101 UID 102 GID 103 UNSPEC
 104 NID 105 L32 106 L64 107 LP 108 EUI48 109 EUI64 249 TKEY 250 TSIG 251 IXFR 252 AXFR 253 MAILB 254 MAILA 255 *
 255 ANY 256 URI 257 CAA 258 AVC 259 DOA 260 AMTRELAY 32768 TA 32769 DLV`
+
+const dnsOpcodes = `0 QUERY 1 IQUERY 2 STATUS 4 NOTIFY 5 UPDATE 6 DSO`
 
 const dnsRcodes = `0 NOERROR 1 FORMERR 2 SERVFAIL 3 NXDOMAIN 4 NOTIMP 5 REFUSED 6 YXDOMAIN 7 YXRRSET 8 NXRRSET 9 NOTAUTH
 10 NOTZONE 11 DSOTYPENI 16 BADVERS 17 BADKEY 18 BADTIME 19 BADMODE 20 BADNAME 21 BADALG 22 BADTRUNC 23 BADCOOKIE`

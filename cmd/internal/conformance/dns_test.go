@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -67,6 +68,67 @@ func TestDNS(t *testing.T) {
 		r := runCorpus(t, corpusOf(t, map[string]string{"dns": tt.truth}, nil), &writer{write: func(t *testing.T, out string) { writeRows(t, out, "dns", row) }})
 		if got := tallyText(r); got != tt.want {
 			t.Errorf("%s: %s, want %s: %+v %v", tt.name, got, tt.want, r.Diffs, r.Failures)
+		}
+	}
+}
+
+// What of a row's columns is of which message, and each difference found.
+func TestDNSMore(t *testing.T) {
+	columns := []string{"src_ip", "src_port", "dst_ip", "dst_port", "transport", "query_ts", "response_ts", "id", "qname", "qtype", "rcode", "service", "opcode", "qclass",
+		"aa", "tc", "rd", "ra", "z", "ad", "cd", "question_count", "answer_count", "authority_count", "additional_count", "edns_udp_bytes", "edns_do", "edns_version",
+		"edns_response_udp_bytes", "edns_response_do", "edns_response_version",
+		"answers.name", "answers.type", "answers.ttl", "answers.data", "authorities.name", "authorities.type", "authorities.ttl", "authorities.data",
+		"query_retransmits", "additionals.type"}
+	good := []string{"1.1.1.1", "5000", "2.2.2.2", "53", "udp", "1000000000", "2000000000", "7", "a.nl", "MX", "NOERROR", "dns", "QUERY", "IN",
+		"true", "false", "true", "false", "false", "true", "false", "1", "2", "1", "1", "1232", "true", "0", "512", "false", "0",
+		"a.nl\x1fa.nl", "MX\x1fTXT", "60\x1f61", "5 b.nl\x1f\"x;y\" \"z\"", "nl", "SOA", "9", "ns.nl host.nl 1 2 3 4 5", "", ""}
+	line := func(response, flags, counts, edns, answers string) string {
+		src, dst := "1.1.1.1\t5000", "2.2.2.2\t53"
+		if response == "1" {
+			src, dst = dst, src
+		}
+		return "1\t" + string('1'+response[0]-'0') + ".0\tudp\t0\t" + src + "\t" + dst + "\t0\t0\tdns\t7\t" + response + "\t0\t0\t" + flags + "\t" + counts + "\ta.nl\t15\t1\t" + edns + "\t" + answers + "\n"
+	}
+	truth := line("0", "0x0100", "1\t0\t0\t1", "udp=0x04d0,do=1,ver=0", "") +
+		line("1", "0x8520", "1\t2\t1\t1", "udp=512,do=0,ver=0", "a.nl 15 60 B.nl;a.nl 16 61 x;y|z;nl 6 9 ns.nl")
+	header := strings.Fields("frame time transport stream src sport dst dport in_icmp malformed proto id response opcode rcode flags qdcount ancount nscount arcount qname qtype qclass edns answers")
+	var rows []map[string]string
+	for l := range strings.Lines(truth) {
+		r := map[string]string{}
+		for i, v := range strings.Split(strings.TrimSuffix(l, "\n"), "\t") {
+			r[header[i]] = v
+		}
+		rows = append(rows, r)
+	}
+	for _, tt := range []struct{ column, value, want string }{
+		{"service", "dns", "map[]"},
+		{"service", "mdns", "map[service:2]"},
+		{"opcode", "NOTIFY", "map[opcode:1]"}, // of the query
+		{"qclass", "CH", "map[qclass:2]"},
+		{"aa", "false", "map[aa:1]"},
+		{"rd", "false", "map[rd:1]"},
+		{"ad", "false", "map[ad:1]"},
+		{"answer_count", "3", "map[answer_count:1]"},
+		{"edns_udp_bytes", "1233", "map[edns_udp_bytes:1]"},
+		{"edns_response_do", "true", "map[edns_do:1]"},
+		{"answers.ttl", "60\x1f60", "map[records:1]"},
+		{"answers.data", "5 c.nl\x1f\"x;y\" \"z\"", "map[records:1]"},
+		{"authorities.type", "NS", "map[records:1]"},
+	} {
+		row := slices.Clone(good)
+		row[slices.Index(columns, tt.column)] = tt.value
+		if tt.column == "opcode" { // whose sections are those of the query
+			rows[0]["ancount"], rows[0]["nscount"], rows[0]["answers"] = "2", "1", rows[1]["answers"]
+		} else {
+			rows[0]["ancount"], rows[0]["nscount"], rows[0]["answers"] = "0", "0", ""
+		}
+		sets, err := dnsRecords(rows, NewTable(columns, [][]string{row}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tally, diffs := Match(&dnsKind, sets[0].truth, sets[0].ours, nil)
+		if got := fmt.Sprint(differing(&tally, false)); got != tt.want || tally.Equal != 2 {
+			t.Errorf("%s %q: %s, want %s: %+v", tt.column, tt.value, got, tt.want, diffs)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 var flowKind = Kind{
 	Name: "flows",
 	Main: []string{"fwd_packets", "fwd_bytes", "fwd_payload", "rev_packets", "rev_bytes", "rev_payload", "vlan", "tunneled"},
-	More: []string{"fwd_wire_bytes", "rev_wire_bytes", "first", "last", "fwd_flags", "rev_flags", "syn_packets", "fin_packets", "rst_packets"},
+	More: []string{"fwd_wire_bytes", "rev_wire_bytes", "first", "last", "fwd_flags", "rev_flags", "syn_packets", "fin_packets", "rst_packets", "outer_ips"},
 	Same: sameFlowColumn,
 }
 
@@ -84,6 +84,7 @@ type flowShape struct {
 	first, last   int64
 	vlan          string
 	tunneled      string // "true", "false" or Unknown
+	outer         string // addresses of what carries it, sorted
 	syn, fin, rst string
 }
 
@@ -102,7 +103,7 @@ func flowRecord(proto string, a, b endpoint, s [2]flowSide, f flowShape, label s
 	r := Record{
 		Group: proto + " " + a.String() + " " + b.String(),
 		Main:  []string{n(s[0].packets), n(s[0].bytes), n(s[0].payload), n(s[1].packets), n(s[1].bytes), n(s[1].payload), f.vlan, f.tunneled},
-		More:  []string{s[0].wire, s[1].wire, n(f.first), n(f.last), s[0].flags, s[1].flags, f.syn, f.fin, f.rst},
+		More:  []string{s[0].wire, s[1].wire, n(f.first), n(f.last), s[0].flags, s[1].flags, f.syn, f.fin, f.rst, f.outer},
 		Time:  f.first,
 		frag:  [2]bool{s[0].frag, s[1].frag},
 	}
@@ -166,7 +167,7 @@ func truthFlows(rows []map[string]string) (rs []Record, carriers map[string]bool
 		rec := flowRecord(r["proto"], endpoint{r["a_ip"], r["a_port"]}, endpoint{r["b_ip"], r["b_port"]}, [2]flowSide{
 			{num(r, "a2b_pkts"), num(r, "a2b_ip_bytes"), num(r, "a2b_payload"), r["a2b_frame_bytes"], tcpFlags(r["proto"], r["a2b_flags"]), false},
 			{num(r, "b2a_pkts"), num(r, "b2a_ip_bytes"), num(r, "b2a_payload"), r["b2a_frame_bytes"], tcpFlags(r["proto"], r["b2a_flags"]), false},
-		}, flowShape{nanoseconds(r["first"]), nanoseconds(r["last"]), vlanOf(r["vlan"]), tunneled, tcp("syn"), tcp("fin"), tcp("rst")}, "stream "+r["stream"])
+		}, flowShape{nanoseconds(r["first"]), nanoseconds(r["last"]), vlanOf(r["vlan"]), tunneled, outerOf(rows, r), tcp("syn"), tcp("fin"), tcp("rst")}, "stream "+r["stream"])
 		rec.Raw = r
 		if carries(r) {
 			carriers[rec.Group] = true
@@ -175,6 +176,27 @@ func truthFlows(rows []map[string]string) (rs []Record, carriers map[string]bool
 		rs = append(rs, rec)
 	}
 	return rs, carriers
+}
+
+// outerOf returns the addresses of the datagrams that carry a flow of depth 1:
+// those of the rows of depth 0 that live while it does, where they agree.
+func outerOf(rows []map[string]string, r map[string]string) string {
+	pair := Unknown
+	if r["depth"] != "1" {
+		return pair
+	}
+	first, last := nanoseconds(r["first"]), nanoseconds(r["last"])
+	for _, q := range rows {
+		if q["depth"] != "0" || nanoseconds(q["first"]) > first || last > nanoseconds(q["last"]) {
+			continue
+		}
+		p := pairOf(q["a_ip"], "", q["b_ip"], "")
+		if pair != Unknown && pair != p {
+			return Unknown
+		}
+		pair = p
+	}
+	return pair
 }
 
 func vlanOf(s string) string { return strings.ReplaceAll(s, ",", " ") }
@@ -231,7 +253,8 @@ func ourFlows(t *Table, without map[string]bool) ([]Record, error) {
 		}
 		f := flowShape{
 			t.Int(i, "ts"), t.Int(i, "end_ts"), strings.TrimSpace(t.Get(i, "vlan_id") + " " + t.Get(i, "inner_vlan_id")),
-			strconv.FormatBool(t.Get(i, "tunnel") != ""), both("syn_packets"), both("fin_packets"), both("rst_packets"),
+			strconv.FormatBool(t.Get(i, "tunnel") != ""),
+			pairOf(t.Get(i, "outer_src_ip"), "", t.Get(i, "outer_dst_ip"), ""), both("syn_packets"), both("fin_packets"), both("rst_packets"),
 		}
 		r := flowRecord(proto, endpoint{t.Get(i, "src_ip"), t.Get(i, "src_port")}, endpoint{t.Get(i, "dst_ip"), t.Get(i, "dst_port")}, s, f,
 			"row "+strconv.Itoa(i+1))

@@ -8,8 +8,10 @@ func Goals() []Goal {
 		{Line: "flows", Column: "*", Percent: 99.9},
 		{Line: "http", Percent: 99.5},
 		{Line: "http", Column: "*", Percent: 99.5},
+		{Line: "http", Column: "all", Percent: 99.5},
 		{Line: "tls", Percent: 99.5},
 		{Line: "tls", Column: "*", Percent: 99.5},
+		{Line: "tls", Column: "all", Percent: 99.5},
 		{Line: "tls", Column: "ja3", Percent: 100},
 		{Line: "tls", Column: "ja3s", Percent: 100},
 		{Line: "tls", Column: "ja4", Percent: 100},
@@ -21,6 +23,7 @@ func Goals() []Goal {
 		{Line: "arkime community_id", Percent: 100},
 		{Line: "dns", Percent: 99.5},
 		{Line: "dns", Column: "*", Percent: 99.5},
+		{Line: "dns", Column: "all", Percent: 99.5},
 		{Line: "zeek conn", Column: "conn_state", Percent: 97},
 		{Line: "zeek conn", Column: "history", Percent: 97},
 	}

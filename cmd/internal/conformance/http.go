@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -46,8 +47,8 @@ func truthPair(r map[string]string) string { return pairOf(r["src"], r["sport"],
 // HTTP: the truth has messages, our rows are exchanges, which come apart into
 // the request, the informational responses and the response.
 var (
-	httpRequestKind  = Kind{Name: "http request", Main: []string{"method", "target", "host"}, More: []string{"version", "user_agent", "referer", "request_content_type", "request_content_length"}, Same: sameHTTPText}
-	httpResponseKind = Kind{Name: "http response", Main: []string{"status"}, More: []string{"response_version", "reason", "response_content_type", "content_encoding", "response_content_length", "transfer_encoding"}, Same: sameHTTPText}
+	httpRequestKind  = Kind{Name: "http request", Main: []string{"method", "target", "host"}, More: []string{"version", "user_agent", "referer", "request_content_type", "request_content_length", "first_packet", "request_end_ts", "request_body_bytes"}, Same: sameHTTPText}
+	httpResponseKind = Kind{Name: "http response", Main: []string{"status"}, More: []string{"response_version", "reason", "response_content_type", "content_encoding", "response_content_length", "transfer_encoding", "response_ts", "response_end_ts", "response_body_bytes", "target_answered"}, Same: sameHTTPText}
 	httpColumns      = []string{"method", "target", "host", "status", "informational", "request_ts", "response_ts"}
 )
 
@@ -62,11 +63,16 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: truthLabel(r, r["kind"]) + " seen " + r["seen"], Raw: r}
 		if r["kind"] == "REQ" {
 			rec.Main = []string{r["method"], r["uri"], r["host"]}
-			rec.More = []string{httpVersion(r["version"]), r["user_agent"], r["referer"], r["content_type"], r["content_length"]}
+			rec.More = []string{httpVersion(r["version"]), r["user_agent"], r["referer"], r["content_type"], r["content_length"], unless(r["first_segment_frame"], r["frame"]),
+				bodyEnd(r), bodyLength(r)}
 			req.truth = append(req.truth, rec)
 		} else {
 			rec.Main = []string{r["status"]}
-			rec.More = []string{httpVersion(r["version"]), r["reason"], r["content_type"], r["content_encoding"], r["content_length"], r["transfer_encoding"]}
+			rec.More = []string{httpVersion(r["version"]), r["reason"], r["content_type"], r["content_encoding"], r["content_length"], r["transfer_encoding"], Unknown,
+				bodyEnd(r), bodyLength(r), unless(r["uri"], Unknown)}
+			if r["first_segment_frame"] == "" { // else its number is all there is
+				rec.More[6] = strconv.FormatInt(rec.Time, 10)
+			}
 			resp.truth = append(resp.truth, rec)
 		}
 	}
@@ -92,18 +98,39 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		for _, code := range list(t.Get(i, "informational")) {
 			inf := rec
 			inf.Main = []string{code}
-			inf.More = []string{Unknown, Unknown, Unknown, Unknown, Unknown, Unknown}
+			inf.More = slices.Repeat([]string{Unknown}, len(httpResponseKind.More))
 			resp.ours = append(resp.ours, inf)
 		}
 		if t.Get(i, "response_ts") != "" {
 			rec.Main = []string{t.Get(i, "status")}
 			rec.More = t.more(i, httpResponseKind.More)
+			if rec.More[len(rec.More)-1] = Unknown; t.Get(i, "request_ts") != "" {
+				rec.More[len(rec.More)-1] = t.Get(i, "target")
+			}
 			if rec.Main[0] != "" {
 				resp.ours = append(resp.ours, rec)
 			}
 		}
 	}
 	return sets(), nil
+}
+
+// bodyEnd returns the time of the packet with the last byte of a message that
+// the truth has whole.
+func bodyEnd(r map[string]string) string {
+	if !strings.Contains(r["seen"], "A") {
+		return Unknown
+	}
+	return strconv.FormatInt(nanoseconds(r["time"]), 10)
+}
+
+// bodyLength returns the length of a whole message's body. Of one with a content
+// coding the truth has the length without it.
+func bodyLength(r map[string]string) string {
+	if !strings.Contains(r["seen"], "A") || r["content_encoding"] != "" || r["body_len"] == "" {
+		return Unknown
+	}
+	return r["body_len"]
 }
 
 // seenAgain finds the rows of messages that the truth has twice. Its two passes,

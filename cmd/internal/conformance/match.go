@@ -1,5 +1,7 @@
 package conformance
 
+import "slices"
+
 // Record is one row of either side, in the columns of its Kind.
 type Record struct {
 	Group string   // records are paired within a group only
@@ -109,6 +111,9 @@ type Tally struct {
 	Differ  int `json:"differ"`
 	Missing int `json:"missing"`
 	Extra   int `json:"extra"`
+	// Whole is how many paired rows are equal in every column that is compared, but
+	// for what a class covers.
+	Whole int `json:"whole"`
 	// Of the rows that differ and are missing: those that a class of accepted
 	// differences covers.
 	AcceptedDiffer  int `json:"accepted_differ"`
@@ -127,6 +132,10 @@ func (t *Tally) Percent() float64 { return percent(t.Equal, t.Truth) }
 func (t *Tally) Cleared() float64 {
 	return percent(t.Equal, t.Truth-t.AcceptedDiffer-t.AcceptedMissing)
 }
+
+// WholeCleared returns the share of rows that are equal in every column, among
+// those that are not missing with a reason.
+func (t *Tally) WholeCleared() float64 { return percent(t.Whole, t.Truth-t.AcceptedMissing) }
 
 // ColumnCleared returns the share of rows in which the column is equal, among
 // those in which it is compared and no class covers it. A missing row is not
@@ -149,6 +158,7 @@ func (t *Tally) add(u *Tally) {
 	t.Differ += u.Differ
 	t.Missing += u.Missing
 	t.Extra += u.Extra
+	t.Whole += u.Whole
 	t.AcceptedDiffer += u.AcceptedDiffer
 	t.AcceptedMissing += u.AcceptedMissing
 	addCounts(&t.Classes, u.Classes)
@@ -321,6 +331,9 @@ func Match(k *Kind, truth, ours []Record, accept func(*Evidence) string) (Tally,
 			compare(name, t.More[c], o.More[c], false)
 		}
 		addCounts(&tally.Classes, classes)
+		if !slices.ContainsFunc(columns, func(c Column) bool { return c.Accepted == "" }) {
+			tally.Whole++
+		}
 		switch {
 		case main > 0:
 			tally.Differ++

@@ -11,8 +11,8 @@ import (
 )
 
 // Goal is the least share of rows, in percent, that must be equal on a line of
-// the report, in one column of it where Column is not empty, or in each where it
-// is "*". Rows that a class of accepted differences covers are left aside.
+// the report, in one column of it where Column is not empty, in each where it
+// is "*", or in all of them together where it is "all". Rows that a class of accepted differences covers are left aside.
 type Goal struct {
 	Line, Column string
 	Percent      float64
@@ -41,7 +41,11 @@ func (r *Result) Failed(goals []Goal) []string {
 		}
 		for _, c := range columns {
 			got, of := l.Cleared(), ""
-			if c != "" {
+			switch c {
+			case "":
+			case "all":
+				got, of = l.WholeCleared(), ", all columns together"
+			default:
 				if _, ok := l.Columns[c]; !ok {
 					continue // nothing of it was compared
 				}
@@ -93,7 +97,7 @@ func (r *Result) Print(w io.Writer, goals []Goal, differences bool) error {
 	}
 	b.WriteByte('\n')
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "table\ttruth\tequal\tdiffer\tmissing\textra\tequal %\taccepted\twithout them %\tgoal %\t")
+	fmt.Fprintln(tw, "table\ttruth\tequal\tdiffer\tmissing\textra\tequal %\taccepted\twithout them %\tgoal %\tall columns %\t")
 	for i := range r.Lines {
 		l := &r.Lines[i]
 		m := "-"
@@ -102,8 +106,8 @@ func (r *Result) Print(w io.Writer, goals []Goal, differences bool) error {
 				m = fmt.Sprintf("%.2f", g.Percent)
 			}
 		}
-		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%d\t%.2f\t%d\t%.2f\t%s\t\n", l.Name, l.Truth, l.Equal, l.Differ, l.Missing, l.Extra, l.Percent(),
-			l.AcceptedDiffer+l.AcceptedMissing, l.Cleared(), m)
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%d\t%.2f\t%d\t%.2f\t%s\t%.2f\t\n", l.Name, l.Truth, l.Equal, l.Differ, l.Missing, l.Extra, l.Percent(),
+			l.AcceptedDiffer+l.AcceptedMissing, l.Cleared(), m, l.WholeCleared())
 	}
 	tw.Flush()
 

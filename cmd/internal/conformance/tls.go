@@ -3,6 +3,7 @@ package conformance
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,12 +14,12 @@ var (
 	clientHelloKind = Kind{
 		Name: "client hello",
 		Main: []string{"sni", "ja3", "ja4", "client_version"},
-		More: []string{"alpn_offered"},
+		More: []string{"alpn_offered", "client_ciphers", "client_extensions", "supported_versions", "client_session_id", "ja3_string", "ja4_r"},
 		// Of a second client hello, after a retry, our row has no columns of its
 		// own: that it was there is what can be compared, and its name.
 		Same: func(column, _, _ string, _, o *Record) bool { return o.again && column != "sni" },
 	}
-	serverHelloKind = Kind{Name: "server hello", Main: []string{"version", "cipher"}, More: []string{"cipher_name", "ja3s"}}
+	serverHelloKind = Kind{Name: "server hello", Main: []string{"version", "cipher"}, More: []string{"cipher_name", "ja3s", "server_extensions", "server_session_id", "ja3s_string"}}
 	certificateKind = Kind{Name: "certificate", Main: []string{"cert_fingerprints"}}
 )
 
@@ -57,12 +58,12 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		rec := Record{Group: truthPair(r), Time: nanoseconds(r["time"]), Label: truthLabel(r, r["kind"]), Raw: r}
 		switch r["kind"] {
 		case "CH":
-			ja4 := unless(r["ja4"], Unknown)
+			ja4, raw := unless(r["ja4"], Unknown), unless(r["ja4_r"], Unknown)
 			if len(ja4) > 2 && ja4[0] >= '0' && ja4[0] <= '9' {
-				ja4 = Unknown // tshark leaves the first letter out where the hello is in OpenVPN over UDP
+				ja4, raw = Unknown, Unknown // tshark leaves the first letter out where the hello is in OpenVPN over UDP
 			}
 			rec.Main = []string{r["sni"], unless(r["ja3"], Unknown), ja4, r["hs_version"]}
-			rec.More = []string{r["alpn"]}
+			rec.More = []string{r["alpn"], r["ciphers"], r["extensions"], r["supported_versions"], unless(r["session_id_len"], "0"), unless(r["ja3_full"], Unknown), raw}
 			s[0].truth = append(s[0].truth, rec)
 		case "SH":
 			version := r["hs_version"]
@@ -70,7 +71,7 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 				version = r["supported_versions"]
 			}
 			rec.Main = []string{version, r["ciphers"]}
-			rec.More = []string{cipherName(r["ciphers"]), unless(r["ja3"], Unknown)}
+			rec.More = []string{cipherName(r["ciphers"]), unless(r["ja3"], Unknown), r["extensions"], unless(r["session_id_len"], "0"), unless(r["ja3_full"], Unknown)}
 			s[1].truth = append(s[1].truth, rec)
 		case "CERT":
 			if r["cert_sha256"] != "" {
@@ -103,9 +104,12 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		if v := t.Get(i, "client_version"); v != "" {
 			ch := rec
 			ch.Main = []string{t.Get(i, "sni"), t.Get(i, "ja3"), t.Get(i, "ja4"), versionNumber(v)}
-			ch.More = []string{strings.ReplaceAll(t.Get(i, "alpn_offered"), "\x1f", ",")}
+			ch.More = t.more(i, clientHelloKind.More)
+			for c, name := range clientHelloKind.More {
+				ch.More[c] = hellosText(name, ch.More[c])
+			}
 			s[0].ours = append(s[0].ours, ch)
-			ch.Time, ch.again, ch.More = 0, true, []string{Unknown}
+			ch.Time, ch.again, ch.More = 0, true, slices.Repeat([]string{Unknown}, len(clientHelloKind.More))
 			for range hellos(t, i, "client_hellos", retry) - 1 {
 				s[0].ours = append(s[0].ours, ch)
 			}
@@ -113,9 +117,14 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		if v := t.Get(i, "version"); v != "" && t.Get(i, "cipher_id") != "" {
 			sh := rec
 			sh.Main = []string{versionNumber(v), t.Get(i, "cipher_id")}
-			sh.More = []string{t.Get(i, "cipher"), t.Get(i, "ja3s")}
+			sh.More = t.more(i, serverHelloKind.More)
+			sh.More[0] = t.Get(i, "cipher")
+			for c, name := range serverHelloKind.More {
+				sh.More[c] = hellosText(name, sh.More[c])
+			}
 			s[1].ours = append(s[1].ours, sh)
-			sh.More = []string{t.Get(i, "cipher"), Unknown}
+			sh.More = slices.Repeat([]string{Unknown}, len(serverHelloKind.More))
+			sh.More[0] = t.Get(i, "cipher")
 			for range hellos(t, i, "server_hellos", retry) - 1 {
 				s[1].ours = append(s[1].ours, sh)
 			}
@@ -129,6 +138,15 @@ func tlsRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		}
 	}
 	return sets, nil
+}
+
+// hellosText brings a secondary column of ours to the truth's form: lists divided
+// by commas, of a session id, which is hexadecimal, its length.
+func hellosText(column, s string) string {
+	if strings.HasSuffix(column, "_session_id") && s != Unknown {
+		return strconv.Itoa(len(s) / 2)
+	}
+	return strings.ReplaceAll(s, "\x1f", ",")
 }
 
 // hellos returns how many hellos a row of ours stands for. A dataset from
