@@ -16,7 +16,6 @@ type Flow struct {
 	ICMPType         uint8 // of the earliest packet, where Proto is ICMP
 	ICMPCode         uint8
 	Basis            DirectionBasis
-	Turned           bool        // Basis says now that the side that was named Responder is the initiator
 	Flags            PacketFlags // of the first packet: IPv6, HasPorts, HasEthernet, HasVLAN, HasInnerVLAN, ICMPError
 	VLAN, InnerVLAN  uint16      // of the first packet
 	SrcMAC, DstMAC   [6]byte     // of the first packet, turned to the flow's direction
@@ -126,9 +125,12 @@ func (f *Flow) ID() int64 {
 	return int64(v >> 1) // positive: the sign carries nothing and jars in a shell
 }
 
+// Turned reports whether Basis says, as far as is known, that the side that was named Responder is the initiator.
+func (f *Flow) Turned() bool { return f.marks&markTurned != 0 }
+
 // initiator returns the side that began the flow, as far as is known.
 func (f *Flow) initiator() Side {
-	if f.Turned {
+	if f.Turned() {
 		return Responder
 	}
 	return Initiator
@@ -138,10 +140,10 @@ func (f *Flow) initiator() Side {
 // f is Turned; afterwards it is not. It is for copies, of flows that ended: sides that
 // a Tracker named before keep those names with it. See Settle too.
 func (f *Flow) Turn(tcp *TCP, shape *Shape) {
-	if !f.Turned {
+	if !f.Turned() {
 		return
 	}
-	f.Turned = false
+	f.marks &^= markTurned
 	f.Src, f.Dst = f.Dst, f.Src
 	f.SrcPort, f.DstPort = f.DstPort, f.SrcPort
 	f.SrcMAC, f.DstMAC = f.DstMAC, f.SrcMAC

@@ -116,7 +116,7 @@ func TestTrackerLaws(t *testing.T) {
 type lawLog struct{ started, ended int64 }
 
 func (l *lawLog) live(f *Flow) {
-	if !f.live {
+	if f.marks&markLive == 0 {
 		panic("a flow that is over")
 	}
 }

@@ -136,7 +136,7 @@ func (x *TCP) connState(f *Flow) ConnState {
 func (f *Flow) synThenRST() bool {
 	h := bytes.TrimPrefix(f.HistoryBuf[:f.NHistory], []byte{'^'})
 	syn, rst, others := byte('S'), byte('R'), "HAFGIQ"
-	if f.Turned {
+	if f.Turned() {
 		syn, rst, others = 's', 'r', "hafgiq"
 	}
 	if len(h) == 0 || h[0] != syn {

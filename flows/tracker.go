@@ -178,14 +178,20 @@ type private struct {
 	ref        uint32
 	next, prev uint32 // wheel list or free list
 	slot       uint16
-	live       bool
+	marks      uint8
 	ignore     bool      // the consumer wants no more bytes
-	settled    bool      // the sides are not turned any more
 	noted      [2]uint32 // history letters by side, bit 0 is 'a'
 	tcp        uint32    // reference of its TCP
 	shape      uint32    // reference of its Shape; 0: none
 	recent     [2]recent // by side
 }
+
+// Marks of a flow.
+const (
+	markLive    = 1 << iota
+	markSettled // the sides are not turned any more
+	markTurned  // see Turned
+)
 
 // Ignore says that the consumer wants no more of the flow's bytes: the tracker
 // goes on counting but calls Data, Gap, Fin and Rst no more. What
@@ -194,7 +200,7 @@ func (f *Flow) Ignore() { f.ignore = true }
 
 // Settle says that it was told to others who f's initiator is: it stays so,
 // whatever comes.
-func (f *Flow) Settle() { f.settled = true }
+func (f *Flow) Settle() { f.marks |= markSettled }
 
 // Add takes the next packet. data is what the packet's offsets point into.
 func (t *Tracker) Add(p *Packet, data []byte) {
@@ -410,7 +416,7 @@ func (t *Tracker) start(p *Packet, data []byte) (*Flow, Side) {
 	}
 	t.Stats.Flows++
 	f, ref := t.slab.alloc()
-	f.ref, f.live, f.hash = ref, true, p.Hash
+	f.ref, f.marks, f.hash = ref, markLive, p.Hash
 	f.First = Stamp{p.Time, p.Pos}
 	f.FirstTime, f.LastTime = p.Time, p.Time
 	f.Proto, f.ICMPType, f.ICMPCode, f.Quote = p.Proto, p.ICMPType, p.ICMPCode, p.Quote
@@ -531,8 +537,13 @@ func (f *Flow) earliest(side Side, p *Packet) {
 
 // turn has it that f began with side, for the reason given, unless a better one is known or it was settled.
 func (f *Flow) turn(basis DirectionBasis, side Side) {
-	if !f.settled && (f.Basis == ByFirstPacket || f.Basis == ByEarliestPacket) {
-		f.Basis, f.Turned = basis, side == Responder
+	if f.marks&markSettled != 0 || f.Basis != ByFirstPacket && f.Basis != ByEarliestPacket {
+		return
+	}
+	f.Basis = basis
+	f.marks &^= markTurned
+	if side == Responder {
+		f.marks |= markTurned
 	}
 }
 
@@ -577,7 +588,7 @@ func powerOfTen(n uint64) bool {
 // Finish ends f, whatever is pending: holes that nobody filled are gaps.
 // A flow that was closed by its own FINs or RST ends for that reason.
 func (t *Tracker) Finish(f *Flow, reason EndReason) {
-	if !f.live {
+	if f.marks&markLive == 0 {
 		return
 	}
 	f.End = reason
@@ -600,7 +611,7 @@ func (t *Tracker) Finish(f *Flow, reason EndReason) {
 		t.consumer.Ended(f, nil)
 	}
 	t.forget(f)
-	f.live = false
+	f.marks &^= markLive
 	t.wheel.remove(f, &t.slab)
 	t.table.remove(f.hash, f.ref, &t.slab)
 	t.slab.release(f, f.ref)
@@ -649,7 +660,7 @@ func (t *Tracker) ExpiredReason(f *Flow) EndReason {
 
 // TCP returns what is known of a live TCP flow beyond f; nil for others.
 func (t *Tracker) TCP(f *Flow) *TCP {
-	if f.tcp == 0 || !f.live {
+	if f.tcp == 0 || f.marks&markLive == 0 {
 		return nil
 	}
 	return t.tcps.at(f.tcp)
@@ -660,7 +671,7 @@ func (t *Tracker) Live(dst []*Flow) []*Flow {
 	for i := range t.slab.chunks {
 		c := t.slab.chunks[i]
 		for j := range c {
-			if c[j].live {
+			if c[j].marks&markLive != 0 {
 				dst = append(dst, &c[j])
 			}
 		}

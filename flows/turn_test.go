@@ -146,7 +146,7 @@ func TestSettled(t *testing.T) {
 		}
 	}
 	f := tr.Live(nil)[0]
-	if f.Turned || f.Basis != ByFirstPacket || f.LastTime-f.FirstTime != 5 {
+	if f.Turned() || f.Basis != ByFirstPacket || f.LastTime-f.FirstTime != 5 {
 		t.Errorf("%+v", f)
 	}
 }

@@ -22,9 +22,9 @@ func SessionOf(f *flows.Flow, a *Arena) Session {
 		SrcPort: f.SrcPort,
 		DstPort: f.DstPort,
 		TCP:     f.Proto == flows.ProtoTCP,
-		Turned:  f.Turned,
+		Turned:  f.Turned(),
 	}
-	if f.Turned {
+	if f.Turned() {
 		s.SrcIP, s.DstIP = s.DstIP, s.SrcIP
 		s.SrcPort, s.DstPort = s.DstPort, s.SrcPort
 	}

@@ -116,7 +116,7 @@ func (c *Collector) session(f *flows.Flow) *session {
 		c.sessions = append(c.sessions, session{})
 	}
 	s := &c.sessions[slot]
-	if !s.named || s.row.Turned != f.Turned || s.row.FlowID != f.ID() { // slots are used again
+	if !s.named || s.row.Turned != f.Turned() || s.row.FlowID != f.ID() { // slots are used again
 		if !s.named || s.row.FlowID != f.ID() {
 			*s = session{named: true}
 		}

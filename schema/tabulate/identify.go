@@ -72,7 +72,7 @@ func appOf(f *flows.Flow) (string, schema.AppBasis) {
 	}
 	a, b := ident.Protocol(u>>identInitiator), ident.Protocol(u>>identInitiator>>8)
 	src, dst := f.SrcPort, f.DstPort
-	if f.Turned {
+	if f.Turned() {
 		src, dst = dst, src
 	}
 	for _, port := range [...]uint16{dst, src} {
