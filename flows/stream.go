@@ -42,6 +42,12 @@ type stream struct {
 	finAt         Stamp
 }
 
+// untold reports whether the stream began without a SYN, and nothing of it has
+// been handed on, held or given up.
+func (st *stream) untold() bool {
+	return !st.hasISN && !st.hasFin && st.next == st.first && st.heldRef == 0
+}
+
 // heldSegment is a run of bytes beyond a hole. buf is nil for bytes that the
 // consumer does not want, and shorter than n where the capture cut the packet.
 type heldSegment struct {

@@ -218,6 +218,11 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 			st.next, st.first = peer.ack, peer.ack // a keep-alive opens the capture
 		}
 	}
+	if n > 1 && st.begun && int32(seq-st.next) < 0 && st.untold() {
+		// A packet without bytes began the stream, and what comes is from before it: of those bytes
+		// none has been seen. One byte is a keep-alive (RFC 9293 section 3.8.4).
+		st.next, st.first = seq, seq
+	}
 	if n > 0 {
 		captured := min(p.PayloadCaptured, n)
 		t.bytes(f, x, side, at, seq, n, data[p.Payload:p.Payload+captured])

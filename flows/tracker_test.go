@@ -71,6 +71,18 @@ data 0 "ab" @1
 data 0 "cd" @2
 data 1 "e" @3
 end end_of_input OTH Dd`},
+		{"picked up at an acknowledgement, before which bytes are sent again", []step{
+			{r, ACK, 500, 104, "", 0}, {r, ACK, 490, 104, "abcdefgh", 0}, {r, ACK, 498, 104, "ij", 0}, {r, ACK, 490, 104, "ab", 0}, {r, ACK, 500, 104, "k", 0},
+		}, `start first_packet
+data 0 "abcdefgh" @2
+data 0 "ij" @3
+data 0 "k" @5
+end end_of_input OTH ADT`},
+		{"picked up at an acknowledgement, before which there is a keep-alive", []step{
+			{i, ACK, 500, 104, "", 0}, {i, ACK, 499, 104, "\x00", 0}, {i, ACK, 500, 104, "k", 0},
+		}, `start first_packet
+data 0 "k" @3
+end end_of_input OTH ADT`},
 		{"SYN-ACK captured before its SYN", []step{{r, SYN | ACK, 499, 100, "", 0}, {i, SYN, 99, 0, "", 0}}, `start syn_ack
 end end_of_input S1 ^hS`},
 		{"the SYN missed, not the handshake", []step{{r, SYN | ACK, 499, 100, "", 0}, {i, ACK, 100, 500, "ask", 0}}, `start syn_ack

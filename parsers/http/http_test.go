@@ -281,6 +281,13 @@ rest "" ""
 	{"gap in a line that is not HTTP's", Config{}, []step{c("GET me the TV"), gap(cl, 466), c(getB), s(ok2)},
 		`1 complete after_gap [3-4] | GET /b 3-3 v1.1 head=28 host=h | 200 OK 4-4 v1.1 head=38 cl=2 body=2
 `},
+	{"gap before a line of an odd version", Config{}, []step{c(get), gap(cl, 466), c("more\r\nPOST /b HTTP/d.1\r\nHost: h\r\n\r\n"), s(ok2), s(ok2)},
+		`1 complete [1-4] | GET /a 1-1 v1.1 head=28 host=h | 200 OK 4-4 v1.1 head=38 cl=2 body=2
+2 complete after_gap !bad_version [3-5] | POST /b 3-3 v head=29 host=h | 200 OK 5-5 v1.1 head=38 cl=2 body=2
+`},
+	{"gap before a line that is none", Config{}, []step{c(get), gap(cl, 466), c("say POST /b HTTP/d.1\r\nHost: h\r\n\r\n"), s(ok2)},
+		`1 complete [1-4] | GET /a 1-1 v1.1 head=28 host=h | 200 OK 4-4 v1.1 head=38 cl=2 body=2
+`},
 	{"gap over responses", Config{}, []step{c(get), c(getB), gap(sv, 500), s("tail of a bodyHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")},
 		`1 no_response after_gap [1-1] | GET /a 1-1 v1.1 head=28 host=h
 2 complete after_gap [2-4] | GET /b 2-2 v1.1 head=28 host=h | 200 OK 4-4 v1.1 head=38 cl=0

@@ -147,6 +147,11 @@ func findStatus(line []byte) int {
 func findRequest(line []byte) int {
 	t := trimEOL(line)
 	if len(t) < 9 || !isDigit(t[len(t)-1]) || string(t[len(t)-9:len(t)-1]) != " HTTP/1." {
+		// Of another version the whole line must be one.
+		method, rest, _ := bytes.Cut(t, []byte(" /"))
+		if bytes.HasPrefix(rest[bytes.LastIndexByte(rest, ' ')+1:], []byte("HTTP/")) && isMethod(method) {
+			return 0
+		}
 		return -1
 	}
 	t = t[:len(t)-9]

@@ -150,6 +150,7 @@ const (
 
 	ftpOrSMTP
 	ftpOrPOP3
+	quits // of all that are ended by the command QUIT
 	numProtocols
 )
 
@@ -223,6 +224,8 @@ func Join(a, b Protocol) Protocol {
 		return a
 	case b == ftpOrPOP3 && a == ftpOrSMTP: // "220 ready", "USER me"
 		return FTP
+	case b == quits && (a == FTP || a == SMTP || a == POP3 || a == NNTP):
+		return a
 	}
 	return None
 }

@@ -155,6 +155,9 @@ func streams() []sample {
 		{Zabbix, y, "ZBXD\x01" + zeros(8)},
 		{ftpOrSMTP, m, "220 ready\r\n"},
 		{ftpOrPOP3, m, "USER me\r\n"},
+		{quits, m, "QUIT\r\n"},
+		{None, parsers.No, "QUIT\r\nQUIT\r\n"[:4]},
+		{None, parsers.No, "QUITE so\r\n"},
 		{None, parsers.No, "Hello, this is text of no protocol.\r\n"},
 		{None, parsers.No, "220"},
 		{None, parsers.No, "USER me"},
@@ -325,12 +328,14 @@ func TestJoin(t *testing.T) {
 	for _, tt := range []struct{ a, b, want Protocol }{
 		{POP3, POP3, POP3}, {POP3, ftpOrPOP3, POP3}, {ftpOrPOP3, ftpOrSMTP, FTP}, {ftpOrSMTP, FTP, FTP}, {ftpOrSMTP, ftpOrSMTP, None},
 		{None, POP3, None}, {RTP, RTP, None}, {TLS, TLS, TLS}, {LISP, LISP, None}, {WireGuard, WireGuard, WireGuard}, {Modbus, POP3, None}, {ftpOrSMTP, POP3, None}, {MQTT, MQTT, MQTT},
+		{quits, FTP, FTP}, {quits, POP3, POP3}, {quits, ftpOrSMTP, None}, {quits, quits, None}, {quits, IMAP, None}, {quits, None, None},
 	} {
 		if got := Join(tt.a, tt.b); got != tt.want || Join(tt.b, tt.a) != tt.want {
 			t.Errorf("%d with %d: %v, want %v", tt.a, tt.b, got, tt.want)
 		}
 	}
-	if !Fits(ftpOrSMTP, SMTP) || Fits(ftpOrSMTP, POP3) || !Fits(NTP, NTP) || Fits(None, NTP) || Fits(None, None) || Fits(NTP, None) {
+	if !Fits(ftpOrSMTP, SMTP) || Fits(ftpOrSMTP, POP3) || !Fits(NTP, NTP) || Fits(None, NTP) || Fits(None, None) || Fits(NTP, None) ||
+		!Fits(quits, FTP) || Fits(quits, SSH) {
 		t.Error("Fits")
 	}
 }

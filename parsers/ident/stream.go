@@ -323,6 +323,10 @@ func wordText(b []byte) (Protocol, parsers.Verdict) {
 		case starts(b, "PASS ") && has(head(b, 256), "\nNICK "):
 			return IRC, yes
 		}
+	case 'q':
+		if whole && upper("QUIT") && len(l) == 4 { // RFC 959, RFC 1939, RFC 3977, RFC 5321
+			return quits, maybe
+		}
 	case 'r':
 		if starts(b, "RFB 00") && len(b) >= 12 && b[7] == '.' && b[11] == '\n' { // RFC 6143 section 7.1.1
 			return VNC, yes
