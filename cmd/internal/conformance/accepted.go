@@ -63,7 +63,7 @@ func classes() []class {
 		{"a request for a retry", []string{"ndpi ja3"}, retryRequest},
 		{"JA4 of a hello without signature algorithms", []string{"suricata checks"}, noSignatures},
 		{"a server name that is an address", []string{"ndpi ja3"}, addressName},
-		{"one tuple on several VLANs", []string{"ndpi ja3"}, severalVLANs},
+		{"one tuple on several VLANs", []string{"ndpi ja3", "suricata checks"}, severalVLANs},
 		{"a transaction of DHCPv6", []string{"arkime flows"}, transactionDHCPv6},
 		{"a server hello of an early draft", []string{"tls"}, earlyDraft},
 		{"nothing of a message reads", []string{"dns"}, unreadable},
@@ -503,8 +503,13 @@ func addressName(e *Evidence) bool {
 		net.ParseIP(e.ours("tls", "sni")) != nil
 }
 
-// severalVLANs: another row of nDPI's has the same tuple and says the same.
+// severalVLANs: another row of nDPI's has the same tuple and says the same; or
+// Suricata's number is ours with a flow more for each whose two ends it knows as
+// initiators on different VLANs.
 func severalVLANs(e *Evidence) bool {
+	if e.Kind == &suricataKind {
+		return e.Ours != nil && e.Ours.Raw["split"] == e.TruthText
+	}
 	if e.Ours != nil || len(e.Group.Ours) == 0 {
 		return false
 	}

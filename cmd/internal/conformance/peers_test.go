@@ -114,3 +114,28 @@ func TestNDPIProtocol(t *testing.T) {
 		}
 	}
 }
+
+func TestSplitByVLAN(t *testing.T) {
+	check := func(json string) map[string]string {
+		return map[string]string{"event_type": "flow", "count": "1", "match_json": json}
+	}
+	flow := func(dst string) *Table {
+		return NewTable([]string{"src_ip", "dst_ip", "dst_packets"}, [][]string{{"1.0.0.1", "1.0.0.2", dst}})
+	}
+	a, b, same := check(`{"src_ip": "1.0.0.1", "vlan": [7]}`), check(`{"src_ip": "1.0.0.2", "vlan": [8]}`), check(`{"src_ip": "1.0.0.2", "vlan": [7]}`)
+	for _, tt := range []struct {
+		name   string
+		flows  *Table
+		checks []map[string]string
+		want   int
+	}{
+		{"two", flow("1"), []map[string]string{a, b}, 1},
+		{"one VLAN", flow("1"), []map[string]string{a, same}, 0},
+		{"one end", flow("1"), []map[string]string{a}, 0},
+		{"no answer", flow("0"), []map[string]string{a, b}, 0},
+	} {
+		if got := splitByVLAN(tt.flows, tt.checks); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}

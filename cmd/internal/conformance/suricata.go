@@ -70,6 +70,9 @@ func (p *suricata) views(c *Capture) []view {
 			if r["event_type"] == "flow" && strconv.Itoa(n) != r["count"] {
 				turned, _ := countMatches(turnedAround(t), "flow", match)
 				raw["turned"] = strconv.Itoa(turned)
+				if len(match) == 1 { // all flows
+					raw["split"] = strconv.Itoa(n + splitByVLAN(t, rows))
+				}
 			}
 			group := r["test"] + " " + key
 			if ja4, _ := match["tls.ja4"].(string); r["event_type"] == "tls" && ja4 != "" && strconv.Itoa(n) != r["count"] {
@@ -80,6 +83,26 @@ func (p *suricata) views(c *Capture) []view {
 		}
 		return []recordSet{set}, nil
 	}}}
+}
+
+// splitByVLAN returns how many of the flows have two ends that the checks know as
+// initiators of flows on different VLANs.
+func splitByVLAN(t *Table, checks []map[string]string) int {
+	vlans := map[string]string{} // by initiator
+	for _, r := range checks {
+		var match map[string]any
+		if json.Unmarshal([]byte(r["match_json"]), &match) == nil && r["event_type"] == "flow" && r["count"] == "1" && match["vlan"] != nil {
+			vlans[canonicalIP(jsonText(match["src_ip"]))] = jsonText(match["vlan"])
+		}
+	}
+	n := 0
+	for i := range t.Len() {
+		src, dst := vlans[t.Get(i, "src_ip")], vlans[t.Get(i, "dst_ip")]
+		if src != "" && dst != "" && src != dst && t.Int(i, "dst_packets") > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // unsignedJA4 returns how many rows have a hello without signature algorithms and
