@@ -12,10 +12,7 @@ func (p *Parser) Held() int {
 	}
 	for i := range p.sides {
 		s := &p.sides[i]
-		n += cap(s.buf)
-		if s.hpack.d != nil {
-			n += int(s.hpack.max) // the size that RFC 7541 section 4.1 gives the table is near its memory
-		}
+		n += cap(s.buf) + s.hpack.held()
 	}
 	return n
 }

@@ -1,6 +1,10 @@
 package http2
 
-import "golang.org/x/net/http2/hpack"
+import (
+	"unsafe"
+
+	"golang.org/x/net/http2/hpack"
+)
 
 // decoder decodes one side's header blocks, each whole, in order. What makes it
 // more than hpack.Decoder is lose: it goes on with what is known.
@@ -15,6 +19,7 @@ type decoder struct {
 	bound uint32
 	lossy bool
 	known int // lossy: entries added since
+	told  int // sizes of all fields so far, of which the table has the latest
 }
 
 const (
@@ -29,12 +34,20 @@ func (t *decoder) reset(bound uint32) {
 		t.d.SetMaxDynamicTableSize(defaultTable)
 		t.d.SetAllowedMaxDynamicTableSize(bound)
 	}
-	t.max, t.bound, t.lossy, t.known = defaultTable, bound, false, 0
+	t.max, t.bound, t.lossy, t.known, t.told = defaultTable, bound, false, 0, 0
 }
 
 // lose says that blocks, or parts of them, will not come.
 func (t *decoder) lose() {
-	t.d, t.lossy, t.known = nil, true, 0
+	t.d, t.lossy, t.known, t.told = nil, true, 0, 0
+}
+
+// held returns about what the table takes: the size that RFC 7541 section 4.1 gives it is near its memory.
+func (t *decoder) held() int {
+	if t.d == nil {
+		return 0
+	}
+	return int(unsafe.Sizeof(*t.d)) + min(t.told, int(t.max))
 }
 
 // block decodes a whole block. unknown: a field was left out that refers to
@@ -42,7 +55,10 @@ func (t *decoder) lose() {
 // have added to the table is lost.
 func (t *decoder) block(b []byte) (unknown, ok bool) {
 	if t.d == nil {
-		t.d = hpack.NewDecoder(t.max, t.emit)
+		t.d = hpack.NewDecoder(t.max, func(f hpack.HeaderField) {
+			t.told += int(f.Size())
+			t.emit(f)
+		})
 		t.d.SetAllowedMaxDynamicTableSize(t.bound)
 	}
 	// Changes of the table's size come first, and there may be several, which

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers"
@@ -17,6 +18,16 @@ type lines struct {
 	kept   [][]byte
 	fins   int
 }
+
+// Held says what p holds, unless it is one that says nothing.
+func (p *lines) Held() int {
+	if p.broken == "silent" {
+		return 0
+	}
+	return int(unsafe.Sizeof(*p)) + cap(p.buf[0]) + cap(p.buf[1])
+}
+
+func (p *lines) GivenUp() int { return 0 }
 
 // maxLine is what is kept of a line.
 const maxLine = 1000
@@ -80,6 +91,7 @@ func TestLawsBite(t *testing.T) {
 		"reset":     "truncated after",
 		"allocates": "allocations a packet",
 		"holds":     "more than 8192",
+		"silent":    "bytes and says 0",
 	} {
 		s := Session[line]{
 			New:  func() parsers.SessionParser[line] { return &lines{broken: broken} },

@@ -48,6 +48,7 @@ type Parser struct {
 	client flows.Side
 	begun  bool
 	bufs   [2][]byte
+	held   [2]int // memory of bufs, what was taken from their beginning included
 	rest   [2][]byte
 	skip   int // PROXY2: bytes of the header to come
 	host   []byte
@@ -93,11 +94,18 @@ func (p *Parser) Feed(dst []Message, side flows.Side, at flows.Stamp, data []byt
 		}
 	}
 	if len(p.bufs[side])+len(data) > maxHeld {
-		p.step = hopeless
+		p.giveUp()
 		return dst
 	}
-	p.bufs[side] = append(p.bufs[side], data...)
+	b := append(p.bufs[side], data...)
+	if cap(b) != cap(p.bufs[side]) {
+		p.held[side] = cap(b)
+	}
+	p.bufs[side] = b
 	for p.next() {
+	}
+	if p.step == hopeless {
+		p.giveUp()
 	}
 	if p.step != tunnel {
 		return dst
@@ -105,6 +113,9 @@ func (p *Parser) Feed(dst []Message, side flows.Side, at flows.Stamp, data []byt
 	p.rest[0], p.rest[1] = p.bufs[0], p.bufs[1]
 	return append(dst, Message{Kind: p.kind, Client: p.client, Host: p.host, Name: p.name, Port: p.port})
 }
+
+// giveUp lets go of what is held.
+func (p *Parser) giveUp() { p.step, p.bufs, p.held = hopeless, [2][]byte{}, [2]int{} }
 
 // take takes n bytes of a side; nil: they are not there yet.
 func (p *Parser) take(side flows.Side, n int) []byte {

@@ -107,6 +107,9 @@ func scripts() []parsertest.Script {
 		{Name: "not SSH after all", Messages: 1, Calls: []parsertest.Call{
 			feed(up, clientID, "\r\n", "GET / HTTP/1.1\r\n\r\n"), feed(down, strings.Repeat("no line ", 3000)),
 		}},
+		{Name: "a long offer", Messages: 1, Calls: []parsertest.Call{
+			feed(up, clientID, "\r\n", packet(kexinit(strings.Repeat("k,", 9000), strings.Repeat("h,", 6000)))), feed(down, serverID, "\r\n"),
+		}},
 	}
 }
 

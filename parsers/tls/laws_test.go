@@ -1,9 +1,11 @@
 package tls
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/caplake/caplake/flows"
@@ -34,6 +36,16 @@ func TestLaws(t *testing.T) {
 			}
 		}
 	}
+	// A long chain, in records of 16 KiB.
+	long := bytes.Repeat([]byte("\x00\x20\x00"+strings.Repeat("c", 8192)), 5)
+	message := append([]byte{11, 0, byte((len(long) + 3) >> 8), byte(len(long) + 3), 0, byte(len(long) >> 8), byte(len(long))}, long...)
+	var records []byte
+	for part := range slices.Chunk(message, 1<<14) {
+		records = append(append(records, 22, 3, 3, byte(len(part)>>8), byte(len(part))), part...)
+	}
+	laws.Scripts = append(laws.Scripts, parsertest.Script{Name: "a long chain", Messages: 1, Calls: []parsertest.Call{
+		parsertest.Feed(flows.Initiator, hello), parsertest.Feed(flows.Responder, records),
+	}})
 	// A ClientHello, and then a record of what nobody reads.
 	laws.Quiet = []parsertest.Call{
 		parsertest.Feed(flows.Initiator, hello),
