@@ -17,7 +17,14 @@ var (
 		More: []string{"alpn_offered", "client_ciphers", "client_extensions", "supported_versions", "client_session_id", "ja3_string", "ja4_r"},
 		// Of a second client hello, after a retry, our row has no columns of its
 		// own: that it was there is what can be compared, and its name.
-		Same: func(column, _, _ string, _, o *Record) bool { return o.again && column != "sni" },
+		Same: func(column, t, ours string, _, o *Record) bool {
+			if column == "sni" || column == "alpn_offered" {
+				if t == tsharkText(ours) { // bytes that are not ASCII
+					return true
+				}
+			}
+			return o.again && column != "sni"
+		},
 	}
 	serverHelloKind = Kind{Name: "server hello", Main: []string{"version", "cipher"}, More: []string{"cipher_name", "ja3s", "server_extensions", "server_session_id", "ja3s_string"}}
 	certificateKind = Kind{Name: "certificate", Main: []string{"cert_fingerprints"}}
