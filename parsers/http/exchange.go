@@ -275,16 +275,8 @@ func (p *Parser) endRequestHead(dst []Exchange, s *stream) []Exchange {
 func (p *Parser) endResponseHead(dst []Exchange, s *stream, side flows.Side) []Exchange {
 	sl, x, c := s.cur, &s.cur.x.Response, &p.sides[side.Other()]
 	known := sl.x.HasRequest()
-	if x.Status >= 100 && x.Status < 200 && x.Status != 101 {
-		// Not the final response: forget all but its code.
-		if n := len(sl.x.Informational); n < len(sl.info) {
-			sl.info[n] = uint16(x.Status)
-			sl.x.Informational = sl.info[:n+1]
-		}
-		*x = Response{Message: Message{ContentLength: -1}}
-		sl.respHeaders = sl.respHeaders[:0]
-		s.state, s.cur = between, nil
-		p.nresp--
+	if x.informational() {
+		p.informational(s)
 		return dst
 	}
 	connect := string(sl.x.Request.Method) == "CONNECT"
@@ -327,6 +319,23 @@ func (p *Parser) endResponseHead(dst []Exchange, s *stream, side flows.Side) []E
 		s.then, s.state = s.state, peek
 	}
 	return dst
+}
+
+func (x *Response) informational() bool {
+	return x.Status >= 100 && x.Status < 200 && x.Status != 101
+}
+
+// informational ends a response that is not the final one: of it the code is kept.
+func (p *Parser) informational(s *stream) {
+	sl, x := s.cur, &s.cur.x.Response
+	if n := len(sl.x.Informational); n < len(sl.info) {
+		sl.info[n] = uint16(x.Status)
+		sl.x.Informational = sl.info[:n+1]
+	}
+	*x = Response{Message: Message{ContentLength: -1}}
+	sl.respHeaders = sl.respHeaders[:0]
+	s.state, s.cur = between, nil
+	p.nresp--
 }
 
 // peek takes the first bytes of a body that may not be there.
@@ -515,6 +524,10 @@ func (s *stream) describe(whole bool) {
 
 // cut ends the message that the side is reading before its end.
 func (p *Parser) cut(dst []Exchange, s *stream) []Exchange {
+	if s.role == server && s.state == head && s.cur.x.Response.informational() {
+		p.informational(s)
+		return dst
+	}
 	s.describe(false)
 	if s.role == client {
 		s.cur.reqCut = true

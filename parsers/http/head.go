@@ -63,20 +63,34 @@ func parseRequestLine(line []byte, cut bool) (r requestLine, ok bool) {
 	return r, true
 }
 
-// parseCutRequestLine reads the beginning of a request line, and says whether its
-// target is whole: a space follows it, and what follows that begins a version.
+// parseCutRequestLine reads the beginning of a request line. The target is left out unless it
+// is whole: a space follows it, and what follows that begins a version.
 func parseCutRequestLine(line []byte) (r requestLine, ok bool) {
 	method, rest, _ := bytes.Cut(line, []byte(" "))
 	target, version, ended := bytes.Cut(rest, []byte(" "))
-	if !ended || len(target) == 0 || !isMethod(method) {
+	if len(target) == 0 || !isMethod(method) {
 		return r, false
 	}
-	r.method, r.target = method, target
+	r.method = method
+	if !ended {
+		return r, target[0] == '/'
+	}
+	r.target = target
 	if len(version) == 8 && string(version[:7]) == "HTTP/1." && isDigit(version[7]) {
 		r.version = 0x10 | Version(version[7]-'0')
 		return r, true
 	}
 	return r, len(version) < 8 && hasPrefix(version, "HTTP/1.") != parsers.No
+}
+
+// parseCutStatusLine reads the beginning of a status line as far as its status. How much of a
+// reason is missing is not known.
+func parseCutStatusLine(line []byte) (r statusLine, ok bool) {
+	const status = len("HTTP/1.1 200")
+	if startsStatus(line) != parsers.Yes || len(line) > status && line[status] != ' ' {
+		return r, false
+	}
+	return parseStatusLine(line[:status])
 }
 
 // statusLine is the result of parseStatusLine.

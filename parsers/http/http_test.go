@@ -275,8 +275,15 @@ rest "" ""
 		`1 truncated after_gap [1-3] | GET /images/a.gif 1-- v head=21 | 200 OK 3-3 v1.1 head=38 cl=2 body=2
 2 truncated after_gap [4-6] | GET /b 4-- v1.1 head=15 | 200 OK 6-6 v1.1 head=38 cl=2 body=2
 `},
-	{"gap in the first line, before its version", Config{}, []step{c("GET /images/a.g"), gap(cl, 466), s(ok2)},
-		`1 no_request [3-3] | 200 OK 3-3 v1.1 head=38 cl=2 body=2
+	{"gap in the first line, before its version", Config{}, []step{c("GET /images/a.g"), gap(cl, 466), s(ok2), c("GET /b"), gap(cl, 400), s(ok2), c("FOO /b"), gap(cl, 400), s(ok2)},
+		`1 truncated after_gap [1-3] | GET  1-- v head=15 | 200 OK 3-3 v1.1 head=38 cl=2 body=2
+2 truncated after_gap [4-6] | GET  4-- v head=6 | 200 OK 6-6 v1.1 head=38 cl=2 body=2
+3 no_request [9-9] | 200 OK 9-9 v1.1 head=38 cl=2 body=2
+`},
+	{"gaps in status lines", Config{}, []step{c(get), s("HTTP/1.1 200 O"), gap(sv, 466), c(getB), s("HTTP/1.1 100 C"), gap(sv, 11), s("HTTP/1.1 404"), gap(sv, 300), c(get), s("HTTP/1.1 30"), gap(sv, 300)},
+		`1 truncated after_gap [1-3] | GET /a 1-1 v1.1 head=28 host=h | 200  2-- v1.1 head=14
+2 truncated after_gap [4-8] | GET /b 4-4 v1.1 head=28 host=h | [100] | 404  7-- v1.1 head=12
+3 no_response [9-9] | GET /a 9-9 v1.1 head=28 host=h
 `},
 	{"gap in a line that is not HTTP's", Config{}, []step{c("GET me the TV"), gap(cl, 466), c(getB), s(ok2)},
 		`1 complete after_gap [3-4] | GET /b 3-3 v1.1 head=28 host=h | 200 OK 4-4 v1.1 head=38 cl=2 body=2

@@ -188,26 +188,37 @@ func (p *Parser) Gap(dst []Exchange, side flows.Side, at flows.Stamp, n int64) [
 	return dst
 }
 
-// cutLine begins a request whose first line the gap at hand cuts, behind its target:
-// packets may be captured to a length that ends there. Out of sync the line must begin a
-// packet and say that it is HTTP's.
+// cutLine begins a message whose first line the gap at hand cuts: packets may be captured
+// to a length that ends there. It must say as much as only a first line does: of a request
+// the method and where a target begins; of a response the status. Out of sync the line must
+// begin a packet, and a request must say that it is HTTP's or come from the client.
 func (p *Parser) cutLine(dst []Exchange, s *stream, side flows.Side, at flows.Stamp) []Exchange {
 	line, start := s.buf, s.start
-	switch {
-	case s.role == server || s.lineLen != len(s.buf):
+	if s.lineLen != len(s.buf) {
 		return dst
+	}
+	certain := s.role == client
+	switch {
 	case s.state == lostSync && s.nmarks > 0:
 		m := s.marks[s.nmarks-1]
 		line, start = line[m.offset:], m.at
-		if !bytes.Contains(line, []byte(" HTTP/")) {
-			return dst
-		}
-	case s.state != between:
+		certain = certain || bytes.Contains(line, []byte(" HTTP/"))
+	case s.state == between:
+		certain = true
+	default:
 		return dst
 	}
-	if r, ok := parseCutRequestLine(line); ok {
-		s.cur = nil
-		dst = p.beginRequest(dst, s, side, start, at, r, len(line))
+	if s.role != client {
+		if r, ok := parseCutStatusLine(line); ok {
+			s.cur = nil
+			return p.beginResponse(dst, s, side, start, at, r, len(line))
+		}
+	}
+	if s.role != server && certain {
+		if r, ok := parseCutRequestLine(line); ok {
+			s.cur = nil
+			return p.beginRequest(dst, s, side, start, at, r, len(line))
+		}
 	}
 	return dst
 }

@@ -57,6 +57,7 @@ func classes() []class {
 		{"a hole that is filled late", []string{"http"}, filledLate},
 		{"a message without its end", []string{"http"}, withoutEnd},
 		{"a version that was not there", []string{"http"}, cutVersion},
+		{"text that the capture cuts", []string{"http"}, cutText},
 		{"a packet of OpenVPN sent again", []string{"tls"}, againInOpenVPN},
 		{"what keys decrypt", []string{"zeek http"}, decrypted},
 		{"both ends send a client hello", []string{"tls"}, bothClients},
@@ -435,6 +436,11 @@ func cutVersion(e *Evidence) bool {
 		return e.OursText == "" && strings.Contains(e.ours("http", "malformed"), "bad_version")
 	}
 	return false
+}
+
+// cutText: what of the text was captured is not all of it, and our row says that bytes are missing.
+func cutText(e *Evidence) bool {
+	return e.Truth != nil && e.Ours != nil && e.Column != "method" && e.Column != "status" && e.OursText == "" && e.TruthText != "" && e.ours("http", "after_gap") == "true"
 }
 
 // againInOpenVPN: tshark says itself that the message is malformed, in the control channel of

@@ -109,6 +109,8 @@ func TestClasses(t *testing.T) {
 			map[string][]string{"http": {"malformed", "bad_request_line"}}, "spaces in a request line"},
 		{"another target", "http", &httpRequestKind, []Record{with(request("target", "/a"), raw{"uri": "/a", "version": "b HTTP/1.1"})}, []Record{request("target", "/a c")},
 			map[string][]string{"http": {"malformed", "bad_request_line"}}, ""},
+		{"cut", "http", &httpRequestKind, []Record{request("host", "198.")}, []Record{request("host", "")}, map[string][]string{"http": {"after_gap", "true"}}, "text that the capture cuts"},
+		{"not cut", "http", &httpRequestKind, []Record{request("host", "198.")}, []Record{request("host", "")}, map[string][]string{"http": {"after_gap", "false"}}, ""},
 		{"NUL", "http", &httpRequestKind, []Record{request("host", "ab")}, []Record{request("host", `ab\x00c`)}, nil, "text that ends at NUL"},
 		{"no NUL", "http", &httpRequestKind, []Record{request("host", "ab")}, []Record{request("host", `abc`)}, nil, ""},
 		{"status", "http", &httpResponseKind, []Record{response("status", "2")}, nil, nil, "a status that is no three digits"},
