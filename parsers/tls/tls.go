@@ -117,7 +117,7 @@ func (o Outcome) String() string {
 
 // Config bounds what a parser holds. Its zero value is the defaults.
 type Config struct {
-	MaxMessage int // bytes of a handshake message that are read; 0: 65,536
+	MaxMessage int // bytes of a handshake message that are read; 0: 65,536, of certificates over TCP 1 MiB
 	MaxChain   int // certificates of a chain; 0: 32
 }
 
@@ -677,7 +677,12 @@ func (p *Parser) partial(side flows.Side, at flows.Stamp) {
 // wanted returns how many bytes of a message of type typ are read.
 func (p *Parser) wanted(typ byte) int {
 	switch typ {
-	case typeClientHello, typeServerHello, typeCertificate:
+	case typeCertificate:
+		if p.Config.MaxMessage <= 0 {
+			return 1 << 20 // one of 339,618 bytes was seen
+		}
+		return p.Config.MaxMessage
+	case typeClientHello, typeServerHello:
 		return p.Config.maxMessage()
 	case typeServerKeyExchange:
 		return 3

@@ -45,7 +45,7 @@ func classes() []class {
 		{"calls joined to one conversation", []string{"flows"}, joinedCalls},
 		{"times that go back", []string{"flows"}, backInTime},
 		{"seconds beyond 31 bits", []string{"flows"}, lateSeconds},
-		{"the host of a CONNECT", []string{"http", "zeek http"}, connectHost},
+		{"the host of a CONNECT", []string{"http"}, connectHost},
 		{"spaces in a request line", []string{"http"}, spacedLine},
 		{"a status that is no three digits", []string{"http"}, oddStatus},
 		{"no version of HTTP", []string{"http"}, noVersion},
@@ -59,7 +59,6 @@ func classes() []class {
 		{"a version that was not there", []string{"http"}, cutVersion},
 		{"text that the capture cuts", []string{"http"}, cutText},
 		{"a packet of OpenVPN sent again", []string{"tls"}, againInOpenVPN},
-		{"what keys decrypt", []string{"zeek http"}, decrypted},
 		{"both ends send a client hello", []string{"tls"}, bothClients},
 		{"a request for a retry", []string{"ndpi ja3"}, retryRequest},
 		{"JA4 of a hello without signature algorithms", []string{"suricata checks"}, noSignatures},
@@ -69,11 +68,13 @@ func classes() []class {
 		{"a server hello of an early draft", []string{"tls"}, earlyDraft},
 		{"nothing of a message reads", []string{"dns"}, unreadable},
 		{"wrong checksums", []string{"zeek conn"}, wrongChecksums},
-		{"a session that times out", []string{"zeek conn"}, begunAnew},
+		{"what Zeek stops looking at", []string{"zeek conn"}, stopsLooking},
+		{"less bytes than their payload", []string{"zeek conn"}, lessThanPayload},
+		{"a connection of no packet", []string{"zeek conn"}, noPacket},
+		{"part of the packets", []string{"zeek conn"}, partOfPackets},
+		{"a body of the claimed length", []string{"zeek http"}, claimedLength},
+		{"what a WebSocket carries", []string{"zeek http", "zeek ssl"}, inWebSocket},
 		{"who began without a handshake", []string{"zeek conn", "arkime flows", "suricata checks"}, whoBegan},
-		{"what is sent again", []string{"zeek conn"}, sentAgain},
-		{"a QUIC retry", []string{"zeek quic"}, quicRetry},
-		{"more than is kept of a message", []string{"zeek ssl"}, oversize},
 	}
 }
 
@@ -112,6 +113,13 @@ func (e *Evidence) ours(table, column string) string {
 	return t.Get(e.Ours.Row, column)
 }
 
+// at is ours of another row of ours.
+func (e *Evidence) at(table string, r *Record, column string) string {
+	other := *e
+	other.Ours = r
+	return other.ours(table, column)
+}
+
 // ledger returns the sum of a column of the table captures.
 func (e *Evidence) ledger(column string) int64 {
 	if e.View == nil {
@@ -132,10 +140,6 @@ func begunAnew(e *Evidence) bool {
 		return false
 	}
 	pairs := [][2][]string{{{"fwd_packets"}, {"rev_packets"}}, {{"fwd_bytes"}, {"rev_bytes"}}, {{"fwd_payload"}, {"rev_payload"}}}
-	if slices.Contains(e.Kind.Main, "orig_pkts") {
-		// Zeek may have turned one of them around.
-		pairs = [][2][]string{{{"orig_pkts", "resp_pkts"}, nil}, {{"orig_ip_bytes", "resp_ip_bytes"}, nil}}
-	}
 	for _, p := range pairs {
 		for _, columns := range p {
 			var sum [2]int64
@@ -290,7 +294,7 @@ func lateSeconds(e *Evidence) bool {
 }
 
 func connectHost(e *Evidence) bool {
-	return e.Column == "host" && e.TruthText == "" && e.main(e.Ours, "method") == "CONNECT" && strings.HasPrefix(e.main(e.Ours, "target")+e.main(e.Ours, "uri"), e.OursText)
+	return e.Column == "host" && e.TruthText == "" && e.main(e.Ours, "method") == "CONNECT" && strings.HasPrefix(e.main(e.Ours, "target"), e.OursText)
 }
 
 func spacedLine(e *Evidence) bool {
@@ -458,21 +462,6 @@ func againInOpenVPN(e *Evidence) bool {
 	return false
 }
 
-// decrypted: the exchange is in what our row has as an established TLS session.
-func decrypted(e *Evidence) bool {
-	if e.Ours != nil || e.View == nil {
-		return false
-	}
-	t, _ := e.View.Table("tls")
-	r := e.Truth.Raw
-	for i := range t.Len() {
-		if t.Get(i, "established") == "true" && ourPair(t, i) == pairOf(r["id.orig_h"], r["id.orig_p"], r["id.resp_h"], r["id.resp_p"]) {
-			return true
-		}
-	}
-	return false
-}
-
 // bothClients: the client hello is from whom our handshake of the same tuple has
 // as the server.
 func bothClients(e *Evidence) bool {
@@ -543,64 +532,145 @@ func unreadable(e *Evidence) bool {
 	return e.Ours == nil && e.Truth.Raw["malformed"] == "1" && strings.HasPrefix(e.Truth.Raw["qname"], "<") && e.Truth.Raw["qname"] != "<Root>"
 }
 
-// wrongChecksums: Zeek leaves the packets out, and says so in history.
+// wrongChecksums: Zeek leaves the packets out, and says so in history. Not more
+// are missing than our rows have with a checksum that is wrong, or that was left to the
+// network card.
 func wrongChecksums(e *Evidence) bool {
+	said, less, wrong := false, int64(0), int64(0)
 	for _, r := range e.Group.Truth {
-		if strings.ContainsAny(e.main(r, "history"), "Cc") && len(e.Group.Ours) > 0 {
-			return true
+		said = said || strings.ContainsAny(e.main(r, "history"), "Cc")
+		less -= e.number(r, "orig_pkts") + e.number(r, "resp_pkts")
+	}
+	for _, r := range e.Group.Ours {
+		less += e.number(r, "orig_pkts") + e.number(r, "resp_pkts")
+		for _, c := range []string{"src_bad_checksums", "dst_bad_checksums", "src_offload_checksums", "dst_offload_checksums"} {
+			n, _ := strconv.ParseInt(e.at("flows", r, c), 10, 64)
+			wrong += n
 		}
 	}
-	return false
+	return said && less > 0 && less <= wrong
 }
 
-// whoBegan: neither has seen a SYN; Zeek turns a flow around whose first packet
-// comes from a server's port.
-// Arkime turns the counts as well; of Suricata's checks, what they find when such
-// flows are turned is counted too.
-func whoBegan(e *Evidence) bool {
-	if e.Kind == &suricataKind {
-		return e.Ours != nil && e.Ours.Raw["turned"] == e.TruthText
+// counts are the columns of a connection's packets and bytes.
+var counts = []string{"orig_pkts", "orig_ip_bytes", "resp_pkts", "resp_ip_bytes"}
+
+// notMore says whether the truth has at most what we have in each count.
+func (e *Evidence) notMore() bool {
+	for _, c := range counts {
+		if e.main(e.Truth, c) == Unknown || e.number(e.Truth, c) > e.number(e.Ours, c) {
+			return false
+		}
 	}
-	if e.Kind == &arkimeFlowKind && e.Ours != nil {
-		side := func(r *Record, s string) string { return e.main(r, s+"_packets") + " " + e.main(r, s+"_wire_bytes") }
-		return nobodySaw(e.ours("flows", "direction_basis")) && side(e.Truth, "fwd") == side(e.Ours, "rev") && side(e.Truth, "rev") == side(e.Ours, "fwd")
-	}
-	if e.Truth == nil || e.Ours == nil || !nobodySaw(e.ours("flows", "direction_basis")) {
+	return true
+}
+
+// stopsLooking: Zeek's script skips the rest of what it takes for a GridFTP transfer.
+func stopsLooking(e *Evidence) bool {
+	return e.Truth != nil && e.Ours != nil && slices.Contains(strings.Split(e.Truth.Raw["service"], ","), "gridftp-data") &&
+		strings.HasPrefix(e.main(e.Ours, "history"), e.main(e.Truth, "history")) && e.notMore()
+}
+
+// lessThanPayload: by the sequence numbers more payload was sent than the IP
+// packets have bytes. Headers are at least 40 bytes in all.
+func lessThanPayload(e *Evidence) bool {
+	side, ok := strings.CutSuffix(e.Column, "_ip_bytes")
+	if !ok || e.Truth == nil || e.Ours == nil || !strings.HasPrefix(e.Truth.Group, "tcp ") || e.Truth.Raw["missed_bytes"] != "0" {
 		return false
 	}
+	payload, err := strconv.ParseInt(e.Truth.Raw[side+"_bytes"], 10, 64)
+	least := payload + 40*e.number(e.Truth, side+"_pkts")
+	return err == nil && e.main(e.Truth, side+"_pkts") == e.main(e.Ours, side+"_pkts") && e.number(e.Truth, e.Column) < least && e.number(e.Ours, e.Column) >= least
+}
+
+// noPacket: Zeek has a connection in which nothing happened, though only a packet
+// makes one.
+func noPacket(e *Evidence) bool {
+	return e.Truth != nil && e.Ours != nil && e.main(e.Truth, "history") == "" && e.main(e.Truth, "orig_pkts") == "0" && e.main(e.Truth, "resp_pkts") == "0" &&
+		e.main(e.Truth, "conn_state") == "OTH" && strings.HasPrefix(e.Truth.Group, "tcp ")
+}
+
+// partOfPackets: another log of Zeek's has what we have.
+func partOfPackets(e *Evidence) bool {
+	if e.Truth == nil || e.Ours == nil || !e.notMore() {
+		return false
+	}
+	text := func(r *Record) string { return countsText(func(c string) string { return e.main(r, c) }) }
+	return text(e.Truth) != text(e.Ours) && slices.Contains(strings.Split(e.Truth.Raw[elsewhere], " "), text(e.Ours))
+}
+
+// claimedLength: our body is as long as its head says; or what the truth has more
+// here it has less in such a body of the same connection.
+func claimedLength(e *Evidence) bool {
+	side, ok := strings.CutSuffix(e.Column, "_body_len")
+	if !ok || e.Ours == nil {
+		return false
+	}
+	claimed := func(r *Record) bool {
+		n := e.at("http", r, side+"_content_length")
+		return n != "" && n == e.main(r, e.Column)
+	}
+	if claimed(e.Ours) {
+		return true
+	}
+	before, sum := false, int64(0)
+	for _, r := range e.Group.Ours {
+		before = before || claimed(r)
+		sum += e.number(r, e.Column)
+	}
+	for _, r := range e.Group.Truth {
+		sum -= e.number(r, e.Column)
+	}
+	return before && sum == 0
+}
+
+// inWebSocket: an exchange of ours went over to WebSocket: of the same
+// connection, or, where the log has no addresses, the only one of the capture; and the row
+// is not that exchange, or has the status of what is inside.
+func inWebSocket(e *Evidence) bool {
+	if e.Truth == nil || e.View == nil {
+		return false
+	}
+	socket := func(t *Table, i int) bool {
+		return t.Get(i, "outcome") == "upgraded" && t.Get(i, "status") == "101" && strings.Contains(strings.ToLower(t.Get(i, "upgrade")), "websocket")
+	}
+	t, _ := e.View.Table("http")
+	if e.Ours != nil {
+		return e.Kind == &zeekHTTPKind && e.Column == "status_code" && socket(t, e.Ours.Row)
+	}
+	r := e.Truth.Raw
+	found := false
+	for i := range t.Len() {
+		if _, ok := r["id.orig_h"]; ok {
+			found = found || socket(t, i) && ourPair(t, i) == pairOf(r["id.orig_h"], r["id.orig_p"], r["id.resp_h"], r["id.resp_p"])
+		} else if !socket(t, i) {
+			return false
+		} else {
+			found = true
+		}
+	}
+	return found
+}
+
+// whoBegan: neither has seen a SYN, and the peer takes the other end for who began.
+// Zeek does it amid a connection (its ^ is not at the beginning), when a packet's content
+// says which end serves: what came before stays counted for the other. Where it is
+// at the beginning, the row is compared turned back. Of Arkime the same numbers are
+// asked for, exchanged; of Suricata's checks, what they find when such flows are turned.
+func whoBegan(e *Evidence) bool {
+	switch {
+	case e.Kind == &suricataKind:
+		return e.Ours != nil && e.Ours.Raw["turned"] == e.TruthText
+	case e.Truth == nil || e.Ours == nil || !nobodySaw(e.ours("flows", "direction_basis")):
+		return false
+	case e.Kind == &arkimeFlowKind:
+		side := func(r *Record, s string) string { return e.main(r, s+"_packets") + " " + e.main(r, s+"_wire_bytes") }
+		return side(e.Truth, "fwd") != side(e.Truth, "rev") && side(e.Truth, "fwd") == side(e.Ours, "rev") && side(e.Truth, "rev") == side(e.Ours, "fwd")
+	}
 	t, o := e.main(e.Truth, "originator"), e.main(e.Ours, "originator")
-	return t != Unknown && t != o && strings.HasPrefix(e.main(e.Truth, "history"), "^")
+	sum := func(r *Record, what string) int64 { return e.number(r, "orig_"+what) + e.number(r, "resp_"+what) }
+	return t != Unknown && t != o && strings.Contains(e.main(e.Truth, "history"), "^") &&
+		sum(e.Truth, "pkts") == sum(e.Ours, "pkts") && sum(e.Truth, "ip_bytes") == sum(e.Ours, "ip_bytes")
 }
 
 // nobodySaw reports whether a direction's basis is no handshake.
 func nobodySaw(basis string) bool { return basis == "first_packet" || basis == "earliest_packet" }
-
-// sentAgain: the histories are the same but for t.
-func sentAgain(e *Evidence) bool {
-	if e.Column != "history" {
-		return false
-	}
-	without := strings.NewReplacer("t", "", "T", "")
-	return without.Replace(e.TruthText) == without.Replace(e.OursText)
-}
-
-func quicRetry(e *Evidence) bool {
-	for _, r := range e.Group.Ours {
-		if e.View == nil {
-			return false
-		}
-		t, _ := e.View.Table("tls")
-		if t.Get(r.Row, "quic_retry") == "true" && len(e.Group.Truth) > len(e.Group.Ours) {
-			return true
-		}
-	}
-	return false
-}
-
-func oversize(e *Evidence) bool {
-	switch e.Column {
-	case "cert_chain_fps", "subject", "issuer", "sni_matches_cert":
-		return e.ours("tls", "oversize") == "true" && e.OursText == ""
-	}
-	return false
-}

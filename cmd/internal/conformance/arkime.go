@@ -44,12 +44,24 @@ func (p *arkime) views(c *Capture) []view {
 var (
 	communityKind = Kind{Name: "tuple", Main: []string{"community_id"}}
 
-	// Payload decides nothing: Arkime counts what its reassembly handed out, once
-	// each, and of a stream joined in its middle nothing.
+	// Payload and VLAN decide nothing. Arkime counts what its reassembly handed out, once
+	// each, and of a stream without a handshake nothing, or what came before it gave
+	// up; its tags are those of all packets, ours those of the first.
 	arkimeFlowKind = Kind{
 		Name: "session",
 		Main: []string{"fwd_packets", "fwd_wire_bytes", "rev_packets", "rev_wire_bytes"},
 		More: []string{"fwd_payload", "rev_payload", "vlan"},
+		Same: func(column, t, o string, _, or *Record) bool {
+			switch column {
+			case "fwd_payload", "rev_payload":
+				return t == or.Raw[column] || t == "0" && or.Raw["begun"] == ""
+			case "vlan":
+				tags := strings.Fields(t)
+				other := func(tag string) bool { return !slices.Contains(tags, tag) }
+				return or.Raw["packets"] != "1" && !slices.ContainsFunc(strings.Fields(o), other)
+			}
+			return false
+		},
 	}
 
 	arkimeHelloKind = Kind{
@@ -95,9 +107,18 @@ func arkimeFlows(rows []map[string]string, t *Table) (ids, sessions recordSet) {
 			return []string{t.Get(i, p+"packets"), t.Get(i, p+"wire_bytes"), t.Get(i, p+"payload_bytes")}
 		}
 		s := [2][]string{side("src_"), side("dst_")}
+		once := func(p string) string {
+			return strconv.FormatInt(t.Int(i, p+"payload_bytes")-t.Int(i, p+"retransmitted_bytes")-t.Int(i, p+"duplicate_payload_bytes"), 10)
+		}
+		payload := [2]string{once("src_"), once("dst_")}
 		a, b, turned := order(a, b)
 		if turned {
 			s[0], s[1] = s[1], s[0]
+			payload[0], payload[1] = payload[1], payload[0]
+		}
+		raw := map[string]string{"fwd_payload": payload[0], "rev_payload": payload[1], "packets": strconv.FormatInt(t.Int(i, "src_packets")+t.Int(i, "dst_packets"), 10)}
+		if t.Get(i, "ip_proto") != "6" || strings.ContainsAny(t.Get(i, "history"), "hH") {
+			raw["begun"] = "true"
 		}
 		group := t.Get(i, "ip_proto") + " " + a.String() + " " + b.String()
 		if !seen[group] {
@@ -105,7 +126,7 @@ func arkimeFlows(rows []map[string]string, t *Table) (ids, sessions recordSet) {
 			ids.ours = append(ids.ours, Record{Group: group, Label: ourLabel(t, i, "flow"), Row: i, Main: []string{t.Get(i, "community_id")}})
 		}
 		sessions.ours = append(sessions.ours, Record{
-			Group: group, Label: ourLabel(t, i, "flow"), Row: i, Time: t.Int(i, "ts") / 1e6 * 1e6, Main: slices.Concat(s[0][:2], s[1][:2]),
+			Group: group, Label: ourLabel(t, i, "flow"), Row: i, Time: t.Int(i, "ts") / 1e6 * 1e6, Raw: raw, Main: slices.Concat(s[0][:2], s[1][:2]),
 			More: []string{s[0][2], s[1][2], strings.TrimSpace(t.Get(i, "vlan_id") + " " + t.Get(i, "inner_vlan_id"))},
 		})
 	}

@@ -1,8 +1,11 @@
 package conformance
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,7 +110,45 @@ func openZeek(dir string) (*zeek, error) {
 		seen[key] = true
 		z.logs[r["name"]] = append(z.logs[r["name"]], l)
 	}
+	for _, logs := range z.logs {
+		lookElsewhere(logs)
+	}
 	return z, nil
+}
+
+// elsewhere is a column of ours in a log of connections: what Zeek counts of the same
+// connection in the logs of other tests on the capture.
+const elsewhere = "#elsewhere"
+
+// lookElsewhere fills the column. A test may look at a part of the packets.
+func lookElsewhere(logs []zeekLog) {
+	type key struct{ group, originator, proto string }
+	said := map[key][]string{}
+	each := func(do func(key, zeekRow)) {
+		for _, l := range logs {
+			for _, r := range l.rows {
+				if l.kind == "conn" && r.whole() && r.said("orig_pkts") != Unknown {
+					group, originator := r.group()
+					do(key{group, originator, r["proto"]}, r)
+				}
+			}
+		}
+	}
+	each(func(k key, r zeekRow) {
+		if c := countsText(r.get); !slices.Contains(said[k], c) {
+			said[k] = append(said[k], c)
+		}
+	})
+	each(func(k key, r zeekRow) { r[elsewhere] = strings.Join(said[k], " ") })
+}
+
+// countsText is the counts of a connection in one word.
+func countsText(get func(column string) string) string {
+	var s []string
+	for _, c := range counts {
+		s = append(s, get(c))
+	}
+	return strings.Join(s, "/")
 }
 
 func withoutUID(rows []zeekRow) string {
@@ -133,7 +174,7 @@ func (z *zeek) views(c *Capture) []view {
 	for _, unchecked := range []bool{false, true} {
 		var logs []*zeekLog
 		for i := range z.logs[c.ID()] {
-			if l := &z.logs[c.ID()][i]; l.unchecked == unchecked && !l.anonymous(c) {
+			if l := &z.logs[c.ID()][i]; l.unchecked == unchecked && !l.anonymous(c) && !l.made(c) {
 				logs = append(logs, l)
 			}
 		}
@@ -185,6 +226,34 @@ func (l *zeekLog) anonymous(c *Capture) bool {
 	}
 	return false
 }
+
+// made says whether nothing of a log of HTTP is in the capture: the test hands bytes of its own
+// to Zeek, or keys that decrypt. Such a log says nothing of what the packets hold.
+func (l *zeekLog) made(c *Capture) bool {
+	var lines [][]byte
+	for _, r := range l.rows {
+		method, uri := zeekText(r["method"]), zeekText(r["uri"])
+		if l.kind != "http" || method == "" || uri == "" {
+			return false
+		}
+		plain := strings.IndexFunc(uri, func(c rune) bool { return !strings.ContainsRune(unreserved, c) })
+		if plain >= 0 { // what follows may have been sent with an escape
+			uri = uri[:plain]
+		}
+		lines = append(lines, []byte(method+" "+uri))
+	}
+	b, err := os.ReadFile(c.Path)
+	if err != nil {
+		return false
+	}
+	if z, err := gzip.NewReader(bytes.NewReader(b)); err == nil {
+		b, _ = io.ReadAll(io.LimitReader(z, 1<<28)) // what there is of it
+	}
+	return !slices.ContainsFunc(lines, func(line []byte) bool { return bytes.Contains(b, line) })
+}
+
+// unreserved are the characters of a path that are sent as they are (RFC 3986 section 2.3).
+const unreserved = "/ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
 // parseZeekLog reads a log in Zeek's own format, what zeek-cut made of one
 // (a line of column names, then values), or JSON, one object a line.
@@ -292,13 +361,18 @@ func isZeekHeader(f []string) bool {
 	return known > 0
 }
 
-// zeekText undoes the escapes of a log: \xNN stands for a byte.
+// zeekText undoes the escapes of a log: \xNN stands for a byte, \\ for a backslash.
 func zeekText(s string) string {
-	if s == Unknown || !strings.Contains(s, `\x`) {
+	if s == Unknown || !strings.Contains(s, `\`) {
 		return s
 	}
 	var b []byte
 	for i := 0; i < len(s); i++ {
+		if strings.HasPrefix(s[i:], `\\`) {
+			b = append(b, '\\')
+			i++
+			continue
+		}
 		if s[i] == '\\' && i+3 < len(s) && s[i+1] == 'x' {
 			if n, err := strconv.ParseUint(s[i+2:i+4], 16, 8); err == nil {
 				b = append(b, byte(n))
@@ -362,6 +436,18 @@ func (l *zeekLog) ourGroup(t *Table, i int) (group, originator string) {
 		}
 	}
 	return ours.group()
+}
+
+// ourGroupBack is the name of ourGroup for the row turned around.
+func (l *zeekLog) ourGroupBack(t *Table, i int) string {
+	ours := zeekRow{}
+	for k, id := range zeekIDs {
+		if _, ok := l.rows[0][id[0]]; ok {
+			ours[id[0]] = t.Get(i, zeekIDs[(k+2)%len(zeekIDs)][1])
+		}
+	}
+	group, _ := ours.group()
+	return group
 }
 
 func (r zeekRow) label(kind string) string {

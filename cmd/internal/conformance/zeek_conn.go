@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,7 +35,7 @@ func sameConnColumn(column, t, o string, _, or *Record) bool {
 // serviceNames are Zeek's names of what is called otherwise here.
 var serviceNames = map[string]string{
 	"ssl": "tls", "ldap_tcp": "ldap", "ldap_udp": "ldap", "krb": "kerberos", "krb_tcp": "kerberos", "syslog_tcp": "syslog", "syslog_udp": "syslog",
-	"dhcp": "dhcp", "smb": "smb", "gssapi": "smb", "dce_rpc": "smb", "ntlm": "smb", "rdpeudp": "rdp", "postgresql": "postgres",
+	"dhcp": "dhcp", "dns": "netbios_ns", // one analyzer of both "smb": "smb", "gssapi": "smb", "dce_rpc": "smb", "ntlm": "smb", "rdpeudp": "rdp", "postgresql": "postgres",
 }
 
 // said returns a value, Unknown where it is unset: Zeek sets no sizes on
@@ -55,17 +57,22 @@ func connCarriers(l *zeekLog, t *Table) func(r zeekRow) bool {
 			outer[pairOf(o, "", t.Get(i, "outer_dst_ip"), "")] = true
 		}
 	}
+	nested := false
+	for i := range t.Len() {
+		nested = nested || strings.Contains(t.Get(i, "tunnel"), "\x1f")
+	}
 	return func(r zeekRow) bool {
 		port := r["id.resp_p"]
+		if nested && tunnelPorts[port] && r.said("tunnel_parents") != Unknown {
+			return true // a tunnel in a tunnel, of which our rows name the outermost
+		}
 		return parents[r["uid"]] || (tunnelPorts[port] || port == teredoPort || tunnelPorts[r["id.orig_p"]]) &&
 			outer[pairOf(canonicalIP(r["id.orig_h"]), "", canonicalIP(r["id.resp_h"]), "")]
 	}
 }
 
-// turned is the row of a flow as who does not turn it around has it: without
-// its usual scripts Zeek takes the sender of the first packet for the originator,
-// whatever that packet is.
-func turned(r *Record) {
+// turned is the row of a flow as who takes the other end for the originator has it.
+func turned(r *Record, udp bool) {
 	m := r.Main
 	m[2] = strings.Map(func(c rune) rune {
 		switch {
@@ -78,7 +85,12 @@ func turned(r *Record) {
 		}
 		return c
 	}, m[2])
-	if s, ok := turnedStates[m[1]]; ok {
+	switch s := turnedStates[m[1]]; {
+	case udp && m[1] == "SHR":
+		m[1] = "S0"
+	case m[1] == "RSTRH" && !strings.HasPrefix(m[2], "S"):
+		m[1] = "OTH" // RSTOS0 is of a SYN
+	case s != "":
 		m[1] = s
 	}
 	m[3], m[4], m[5], m[6] = m[5], m[6], m[3], m[4]
@@ -87,7 +99,163 @@ func turned(r *Record) {
 
 var turnedStates = map[string]string{"RSTO": "RSTR", "RSTR": "RSTO", "SH": "SHR", "SHR": "SH", "S2": "S3", "S3": "S2", "RSTOS0": "RSTRH", "RSTRH": "RSTOS0"}
 
-// zeekConn: ports of ICMP are its type and code (or the type of the answer).
+// turnBack turns those rows of Zeek's that Zeek has turned around by its list of servers' ports
+// (its history begins with ^), where our row goes by the sender of its first packet,
+// which is the other end. Everything else of the row is compared as it is.
+func turnBack(set *recordSet) {
+	ours := map[string][]*Record{}
+	for i := range set.ours {
+		if r := &set.ours[i]; nobodySaw(r.Raw["direction_basis"]) && r.Main[0] != Unknown {
+			ours[r.Group] = append(ours[r.Group], r)
+		}
+	}
+	for i := range set.truth {
+		t := &set.truth[i]
+		if t.Main[0] == Unknown || !strings.HasPrefix(t.Main[2], "^") {
+			continue
+		}
+		for k, o := range ours[t.Group] {
+			if o.Main[0] != t.Main[0] {
+				t.Main[0] = o.Main[0]
+				turned(t, t.Raw["proto"] == "udp")
+				ours[t.Group] = slices.Delete(slices.Clone(ours[t.Group]), k, k+1)
+				break
+			}
+		}
+	}
+}
+
+// joinSplit puts the rows of one five-tuple together, on both sides, where they add up to the
+// same packets and bytes and no more than one of either side begins with a handshake: the two
+// end a silent or closed session by other times (Zeek one of DNS after 10 s, one half closed after
+// 3 s), which each documents. What is left to compare is who sent how much, and
+// the letters of each end.
+func joinSplit(set *recordSet) {
+	groups := lazyGroups(set.truth, set.ours)
+	join := map[string]bool{}
+	for _, t := range set.truth {
+		if _, asked := join[t.Group]; !asked {
+			g := groups(t.Group)
+			join[t.Group] = splitApart(g.Truth, g.Ours)
+		}
+	}
+	joined := func(records []Record) []Record {
+		var kept []Record
+		done := map[string]bool{}
+		for _, r := range records {
+			if !join[r.Group] {
+				kept = append(kept, r)
+			} else if !done[r.Group] {
+				done[r.Group] = true
+				var all []*Record
+				for i := range records {
+					if records[i].Group == r.Group {
+						all = append(all, &records[i])
+					}
+				}
+				kept = append(kept, joinRows(all))
+			}
+		}
+		return kept
+	}
+	set.truth, set.ours = joined(set.truth), joined(set.ours)
+}
+
+// splitApart says whether the same packets are cut into other rows.
+func splitApart(truth, ours []*Record) bool {
+	if len(truth) == 0 || len(ours) == 0 || len(truth)+len(ours) < 3 {
+		return false
+	}
+	var sums [2][4]int64
+	for i, records := range [][]*Record{truth, ours} {
+		begun := 0
+		for _, r := range records {
+			s, ok := byEnd(r)
+			if !ok {
+				return false
+			}
+			for k := range s {
+				sums[i][k] += s[k]
+			}
+			if h := strings.TrimPrefix(r.Main[2], "^"); h != "" && strings.Contains("SsHh", h[:1]) {
+				begun++
+			}
+		}
+		if begun > 1 {
+			return false
+		}
+	}
+	same := len(truth) == len(ours)
+	for i := 0; same && i < len(truth); i++ {
+		same = slices.Equal(truth[i].Main[3:], ours[i].Main[3:])
+	}
+	return !same && sums[0] == sums[1]
+}
+
+// byEnd returns the packets and bytes of a row's ends, that first which comes first in the
+// name of its group. It fails where the log does not say.
+func byEnd(r *Record) (n [4]int64, ok bool) {
+	for i := range n {
+		v, err := strconv.ParseInt(r.Main[3+i], 10, 64)
+		if err != nil {
+			return n, false
+		}
+		n[i] = v
+	}
+	if r.Main[0] == Unknown {
+		return n, false
+	}
+	if !strings.Contains(r.Group+" ", " "+r.Main[0]+" ") {
+		return n, false
+	}
+	if strings.HasSuffix(r.Group, " "+r.Main[0]) {
+		n[0], n[1], n[2], n[3] = n[2], n[3], n[0], n[1]
+	}
+	return n, true
+}
+
+// joinRows is the row of several, of which there are no times to put them in order by.
+func joinRows(rows []*Record) Record {
+	j := *rows[0]
+	j.Main, j.More = slices.Clone(j.Main), slices.Clone(j.More)
+	var sum [4]int64
+	var letters [2]string
+	for _, r := range rows {
+		n, _ := byEnd(r)
+		for k := range sum {
+			sum[k] += n[k]
+		}
+		second := strings.HasSuffix(r.Group, " "+r.Main[0])
+		for _, c := range r.Main[2] {
+			upper := c >= 'A' && c <= 'Z'
+			end := 0
+			if upper == second {
+				end = 1
+			}
+			if l := strings.ToUpper(string(c)); c != '^' && !strings.Contains(letters[end], l) {
+				letters[end] += l
+			}
+		}
+	}
+	for end, l := range letters {
+		b := []byte(l)
+		slices.Sort(b)
+		letters[end] = string(b)
+	}
+	j.Main[0], j.Main[1], j.Main[2] = Unknown, Unknown, letters[0]+" "+strings.ToLower(letters[1])
+	for k := range sum {
+		j.Main[3+k] = strconv.FormatInt(sum[k], 10)
+	}
+	for i := range j.More { // of the columns of a row nothing is left that both would say
+		j.More[i] = Unknown
+	}
+	j.Label = fmt.Sprintf("%s (%d rows)", j.Label, len(rows))
+	return j
+}
+
+// zeekConn: ports of ICMP are its type and code (or the type of the answer). Without its
+// usual scripts Zeek takes the sender of the first packet for the originator, whatever that
+// packet is.
 func zeekConn(l *zeekLog, t *Table) recordSet {
 	set := recordSet{kind: &zeekConnKind}
 	carries := connCarriers(l, t)
@@ -121,7 +289,7 @@ func zeekConn(l *zeekLog, t *Table) recordSet {
 	}
 	for i := range t.Len() {
 		group, orig := l.ourGroup(t, i)
-		proto := t.Get(i, "proto")
+		name, proto := group, t.Get(i, "proto")
 		switch {
 		case strings.Contains(proto, "icmp"):
 			proto = "icmp"
@@ -137,6 +305,12 @@ func zeekConn(l *zeekLog, t *Table) recordSet {
 		if carriers[group] {
 			continue
 		}
+		back := l.bare && strings.HasPrefix(t.Get(i, "history"), "^") && !flipped[group]
+		if back && orig != Unknown {
+			orig = endpoint{canonicalIP(t.Get(i, "dst_ip")), t.Get(i, "dst_port")}.String()
+		} else if back && !l.rows[0].whole() {
+			group = strings.Replace(group, name, l.ourGroupBack(t, i), 1)
+		}
 		unique := func(side string) string { // payload by sequence number: once each, gaps included
 			n := t.Int(i, side+"payload_bytes") - t.Int(i, side+"retransmitted_bytes") + t.Int(i, side+"gap_bytes")
 			if proto == "tcp" {
@@ -149,19 +323,18 @@ func zeekConn(l *zeekLog, t *Table) recordSet {
 			service = "tls"
 		}
 		rec := Record{
-			Group: group, Label: ourLabel(t, i, "flow"), Row: i, Time: t.Int(i, "ts"),
+			Group: group, Label: ourLabel(t, i, "flow"), Row: i, Time: t.Int(i, "ts"), Raw: map[string]string{"direction_basis": t.Get(i, "direction_basis")},
 			Main: []string{orig, t.Get(i, "state"), t.Get(i, "history"), t.Get(i, "src_packets"), t.Get(i, "src_bytes"), t.Get(i, "dst_packets"), t.Get(i, "dst_bytes")},
 			More: []string{nanosToMicros(t.Get(i, "duration_ns")), unique("src_"), unique("dst_"), strconv.FormatInt(t.Int(i, "src_gap_bytes")+t.Int(i, "dst_gap_bytes"), 10),
 				service, t.Get(i, "vlan_id"), t.Get(i, "inner_vlan_id"), t.Get(i, "src_mac"), t.Get(i, "dst_mac"), strconv.FormatBool(t.Get(i, "tunnel") != "")},
 		}
-		if l.bare && !flipped[group] && strings.HasPrefix(rec.Main[2], "^") {
-			turned(&rec)
-			if rec.Main[0] != Unknown {
-				rec.Main[0] = endpoint{canonicalIP(t.Get(i, "dst_ip")), t.Get(i, "dst_port")}.String()
-			}
+		if back {
+			turned(&rec, proto == "udp")
 		}
 		set.ours = append(set.ours, rec)
 	}
+	turnBack(&set)
+	joinSplit(&set)
 	return set
 }
 

@@ -14,8 +14,10 @@ var zeekHTTPKind = Kind{
 	Same: sameHTTPColumn,
 }
 
-// sameHTTPColumn allows for what Zeek does to values: it decodes %XX of a
-// target, takes the port from a host, and counts a body that is not there as 0.
+// sameHTTPColumn allows for what Zeek does to values: it decodes %XX of a target, takes
+// the port from a host, has none where a CONNECT has no field of that name, counts a
+// body that is not there as 0, and the end of the last line of one that ends with the
+// connection, be it there or not.
 func sameHTTPColumn(column, t, o string, _, or *Record) bool {
 	switch column {
 	case "uri":
@@ -26,9 +28,13 @@ func sameHTTPColumn(column, t, o string, _, or *Record) bool {
 		return t == "<empty>" && o == ""
 	case "host":
 		host, _, _ := strings.Cut(o, ":")
-		return host == t
+		return host == t || t == "" && or.Main[0] == "CONNECT" && o != "" && strings.HasPrefix(or.Main[2], o)
 	case "request_body_len", "response_body_len":
-		return t == "0" && o == "" || or.Raw["encoded"] != "" // what it decoded, not what was sent
+		if or.Raw[column] != "" { // what it decoded, not what was sent
+			return true
+		}
+		n, err := strconv.ParseInt(o, 10, 64)
+		return t == "0" && o == "" || err == nil && column == or.Raw["until close"] && t == strconv.FormatInt(n+2, 10)
 	}
 	return canonicalText(t) == canonicalText(o)
 }
@@ -69,8 +75,12 @@ func zeekHTTP(l *zeekLog, t *Table) recordSet {
 		if len(info) > 0 {
 			last = info[len(info)-1]
 		}
+		untilClose := "" // RFC 9112 section 6.3
+		if t.Get(i, "response_content_length") == "" && t.Get(i, "transfer_encoding") == "" && t.Get(i, "outcome") == "complete" {
+			untilClose = "response_body_len"
+		}
 		set.ours = append(set.ours, Record{
-			Group: group, Label: ourLabel(t, i, "http"), Row: i, Time: t.Int(i, "ts"), Raw: map[string]string{"encoded": t.Get(i, "content_encoding")},
+			Group: group, Label: ourLabel(t, i, "http"), Row: i, Time: t.Int(i, "ts"), Raw: map[string]string{"request_body_len": t.Get(i, "request_content_encoding"), "response_body_len": t.Get(i, "content_encoding"), "until close": untilClose},
 			Main: []string{t.Get(i, "method"), t.Get(i, "host"), t.Get(i, "target"), t.Get(i, "status"), t.Get(i, "trans_depth"), t.Get(i, "user_agent"),
 				t.Get(i, "request_body_bytes"), t.Get(i, "response_body_bytes")},
 			More: []string{orig, t.Get(i, "referer"), unless(t.Get(i, "response_version"), Unknown), t.Get(i, "origin"), t.Get(i, "reason"), last, t.Get(i, "username")},
@@ -83,9 +93,16 @@ var zeekSSLKind = Kind{
 	Name: "ssl",
 	Main: []string{"version", "cipher", "server_name", "resumed", "established", "cert_chain_fps", "client_cert_chain_fps"},
 	More: []string{"originator", "curve", "next_protocol", "last_alert", "subject", "issuer", "sni_matches_cert"},
-	Same: func(column, t, o string, _, or *Record) bool {
+	Same: func(column, t, o string, tr, or *Record) bool {
 		switch column {
-		case "established", "resumed": // of QUIC Zeek sees the hellos alone
+		case "resumed":
+			if strings.HasPrefix(tr.Raw["version"], "unknown-") {
+				// Zeek goes by a session ID that is said again, as it is until TLS 1.2. TLS 1.3 and the
+				// experiments before it always do (RFC 8446 section 4.1.3).
+				return t == or.Raw["echo"] && !slices.Contains(strings.Fields(or.Raw["server_extensions"]), "41")
+			}
+			return t == "false" && (o == "" || or.Raw["transport"] == "quic")
+		case "established": // of QUIC Zeek sees the hellos alone
 			return t == "false" && (o == "" || or.Raw["transport"] == "quic")
 		case "last_alert":
 			return strings.Contains(" "+o+" ", " "+t+" ") || t == "" && o == " "
@@ -132,7 +149,10 @@ func zeekSSL(l *zeekLog, t *Table) recordSet {
 		group, orig := l.ourGroup(t, i)
 		fps := func(c string) string { return strings.ReplaceAll(t.Get(i, c), "\x1f", " ") }
 		set.ours = append(set.ours, Record{
-			Group: group, Label: ourLabel(t, i, "tls"), Row: i, Time: t.Int(i, "ts"), Raw: map[string]string{"transport": t.Get(i, "transport")},
+			Group: group, Label: ourLabel(t, i, "tls"), Row: i, Time: t.Int(i, "ts"), Raw: map[string]string{
+				"transport": t.Get(i, "transport"), "server_extensions": strings.ReplaceAll(t.Get(i, "server_extensions"), "\x1f", " "),
+				"echo": strconv.FormatBool(t.Get(i, "server_session_id") != "" && t.Get(i, "server_session_id") == t.Get(i, "client_session_id")),
+			},
 			Main: []string{t.Get(i, "version"), t.Get(i, "cipher"), t.Get(i, "sni"), t.Get(i, "resumed"), t.Get(i, "established"), fps("cert_fingerprints"),
 				fps("client_cert_fingerprints")},
 			More: []string{orig, t.Get(i, "selected_group"), t.Get(i, "alpn"), t.Get(i, "client_alert") + " " + t.Get(i, "server_alert"), dnText(t.Get(i, "subject")),
@@ -145,19 +165,36 @@ func zeekSSL(l *zeekLog, t *Table) recordSet {
 var zeekQUICKind = Kind{
 	Name: "quic",
 	Main: []string{"version", "client_initial_dcid", "client_scid", "server_scid", "server_name", "client_protocol"},
-	More: []string{"originator"},
+	More: []string{"originator", "retry"},
 	Same: func(column, t, o string, _, _ *Record) bool { return column == "version" && t == "quicv"+o },
 }
 
+// zeekQUIC: of a handshake with a Retry (r in Zeek's history) Zeek has a row to the Retry and one
+// from it. It is one (RFC 9000 section 8.1.2), whose first destination ID is the
+// client's own choice, and all else what came of it.
 func zeekQUIC(l *zeekLog, t *Table) recordSet {
 	set := recordSet{kind: &zeekQUICKind}
+	retried := map[string]int{} // group: 1 + index of the row that ended with a Retry
 	for _, r := range l.rows {
 		group, orig := r.group()
+		retry := Unknown
+		if h := r.get("history"); h != Unknown {
+			retry = strconv.FormatBool(strings.Contains(h, "r"))
+		}
+		if i := retried[group]; i > 0 && r.get("server_scid") != "" {
+			first := &set.truth[i-1]
+			first.Main[2], first.Main[3] = r.get("client_scid"), r.get("server_scid")
+			retried[group] = 0
+			continue
+		}
+		if retry == "true" && r.get("server_scid") == "" {
+			retried[group] = len(set.truth) + 1
+		}
 		set.truth = append(set.truth, Record{
 			Group: group, Label: r.label("quic"), Raw: r,
 			Main: []string{r.get("version"), r.get("client_initial_dcid"), r.get("client_scid"), r.get("server_scid"), zeekText(r.get("server_name")),
 				zeekText(r.get("client_protocol"))},
-			More: []string{orig},
+			More: []string{orig, retry},
 		})
 	}
 	for i := range t.Len() {
@@ -169,7 +206,7 @@ func zeekQUIC(l *zeekLog, t *Table) recordSet {
 		set.ours = append(set.ours, Record{
 			Group: group, Label: ourLabel(t, i, "quic"), Row: i, Time: t.Int(i, "ts"),
 			Main: []string{t.Get(i, "quic_version"), t.Get(i, "dcid"), t.Get(i, "scid"), t.Get(i, "server_scid"), t.Get(i, "sni"), first},
-			More: []string{orig},
+			More: []string{orig, t.Get(i, "quic_retry")},
 		})
 	}
 	return set
