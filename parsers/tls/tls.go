@@ -117,16 +117,18 @@ func (o Outcome) String() string {
 
 // Config bounds what a parser holds. Its zero value is the defaults.
 type Config struct {
-	MaxMessage int // bytes of a handshake message that are read; 0: 65,536, of certificates over TCP 1 MiB
+	MaxMessage int // bytes of a handshake message that are read; 0: 65,536, of certificates over TCP 512 KiB
 	MaxChain   int // certificates of a chain; 0: 32
 }
 
 func (c Config) maxMessage() int {
 	if c.MaxMessage <= 0 {
-		return 64 << 10
+		return defaultMessage
 	}
 	return c.MaxMessage
 }
+
+const defaultMessage = 64 << 10
 
 func (c Config) maxChain() int {
 	if c.MaxChain <= 0 {
@@ -623,6 +625,9 @@ func (p *Parser) messages(side flows.Side, at flows.Stamp, body []byte) {
 				return
 			}
 			p.message(side, at, part)
+			if cap(h.buf) > 2*defaultMessage {
+				h.buf = nil
+			}
 		}
 		n := min(h.skip, len(body))
 		h.skip -= n
@@ -679,7 +684,7 @@ func (p *Parser) wanted(typ byte) int {
 	switch typ {
 	case typeCertificate:
 		if p.Config.MaxMessage <= 0 {
-			return 1 << 20 // one of 339,618 bytes was seen
+			return 512 << 10 // a certificate of 339,618 bytes was seen
 		}
 		return p.Config.MaxMessage
 	case typeClientHello, typeServerHello:

@@ -2,7 +2,9 @@ package conformance
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -27,7 +29,7 @@ func TestParseZeekLog(t *testing.T) {
 }
 
 func TestZeekText(t *testing.T) {
-	for s, want := range map[string]string{`a\x09b`: "a\tb", `\x5c\xff`: "\\\xff", `\x4`: `\x4`, `\xzz`: `\xzz`, Unknown: Unknown} {
+	for s, want := range map[string]string{`a\x09b`: "a\tb", `a\\x09\\`: `a\x09\`, `\x5c\xff`: "\\\xff", `\x4`: `\x4`, `\xzz`: `\xzz`, Unknown: Unknown} {
 		if got := zeekText(s); got != want {
 			t.Errorf("%q: %q, want %q", s, got, want)
 		}
@@ -111,5 +113,162 @@ func TestZeekMap(t *testing.T) {
 	z, err := openZeek(filepath.Join(corpusOf(t, nil, extra), "peer"))
 	if err != nil || len(z.logs["src/a.pcap"]) != 1 {
 		t.Errorf("%+v %v", z, err)
+	}
+}
+
+// Rows of Zeek's beside ours of the same packets, where the two have other rules.
+func TestZeekConnRules(t *testing.T) {
+	columns := strings.Fields("src_ip src_port dst_ip dst_port proto direction_basis state history src_packets src_bytes dst_packets dst_bytes tunnel")
+	table := func(rows ...string) *Table {
+		var cells [][]string
+		for _, r := range rows {
+			f := strings.Split(r, " ")
+			for len(f) < len(columns) {
+				f = append(f, "")
+			}
+			cells = append(cells, f)
+		}
+		return NewTable(columns, cells)
+	}
+	const head = "uid id.orig_h id.orig_p id.resp_h id.resp_p proto conn_state history orig_pkts orig_ip_bytes resp_pkts resp_ip_bytes tunnel_parents\n"
+	for _, tt := range []struct {
+		name, log string
+		ours      *Table
+		bare      bool
+		want      string // equal/truth, and what differs
+	}{
+		// A FIN of port 80 alone (tunnels__Teredo.pcap, 50 11 at frame 2), turned by Zeek.
+		{"turned by the port", head + "C 10.0.0.1 1000 10.0.0.2 80 tcp SHR ^fA 1 40 2 80 -\n", table("10.0.0.2 80 10.0.0.1 1000 tcp first_packet SH Fa 2 80 1 40"), false, "1/1"},
+		{"turned, a packet less", head + "C 10.0.0.1 1000 10.0.0.2 80 tcp SHR ^fA 1 40 2 80 -\n", table("10.0.0.2 80 10.0.0.1 1000 tcp first_packet SH Fa 1 40 1 40"), false, "0/1 orig_pkts orig_ip_bytes"},
+		{"turned against our SYN-ACK", head + "C 10.0.0.1 1000 10.0.0.2 80 tcp SHR ^fA 1 40 2 80 -\n", table("10.0.0.2 80 10.0.0.1 1000 tcp syn_ack SH Fa 2 80 1 40"), false, "0/1 originator conn_state history orig_pkts orig_ip_bytes resp_pkts resp_ip_bytes"},
+		{"turned datagram", head + "C 10.0.0.1 1000 10.0.0.2 3544 udp SHR ^d 0 0 1 84 -\n", table("10.0.0.2 3544 10.0.0.1 1000 udp first_packet S0 D 1 84 0 0"), false, "1/1"},
+		{"turned RST", head + "C 10.0.0.1 1000 10.0.0.2 80 tcp RSTRH ^r 0 0 1 40 -\n", table("10.0.0.2 80 10.0.0.1 1000 tcp first_packet OTH R 1 40 0 0"), false, "1/1"},
+		{"never turned", head + "C 10.0.0.2 80 10.0.0.1 1000 tcp OTH H 1 48 0 0 -\n", table("10.0.0.1 1000 10.0.0.2 80 tcp syn_ack OTH ^h 0 0 1 48"), true, "1/1"},
+		{"never turned, without ports", "id.orig_h id.resp_h\n10.0.0.2 10.0.0.1\n", table("10.0.0.1 1000 10.0.0.2 80 tcp syn_ack OTH ^h 0 0 1 48"), true, "1/1"},
+		{"two sessions of DNS", head + "C 10.0.0.1 1000 10.0.0.2 53 udp SF Dd 2 80 2 90 -\nD 10.0.0.1 1000 10.0.0.2 53 udp SF Dd 3 120 3 130 -\n",
+			table("10.0.0.1 1000 10.0.0.2 53 udp first_packet SF Dd 5 200 5 220"), false, "1/1"},
+		{"two sessions, a packet less", head + "C 10.0.0.1 1000 10.0.0.2 53 udp SF Dd 2 80 2 90 -\nD 10.0.0.1 1000 10.0.0.2 53 udp SF Dd 3 120 3 130 -\n",
+			table("10.0.0.1 1000 10.0.0.2 53 udp first_packet SF Dd 5 200 4 180"), false, "0/2 orig_pkts orig_ip_bytes resp_pkts resp_ip_bytes missing"},
+		{"two sessions, of which one is the other way", head + "C 10.0.0.1 1000 10.0.0.2 80 tcp SHR ^fA 1 40 1 40 -\nD 10.0.0.1 1000 10.0.0.2 80 tcp OTH R 1 40 0 0 -\n",
+			table("10.0.0.2 80 10.0.0.1 1000 tcp first_packet RSTR Far 1 40 2 80"), false, "1/1"},
+		{"two sessions, another letter", head + "C 10.0.0.1 1000 10.0.0.2 80 tcp SHR ^fA 1 40 1 40 -\nD 10.0.0.1 1000 10.0.0.2 80 tcp OTH R 1 40 0 0 -\n",
+			table("10.0.0.2 80 10.0.0.1 1000 tcp first_packet SF Faf 1 40 2 80"), false, "0/1 history"},
+		{"two handshakes", head + "C 10.0.0.1 1000 10.0.0.2 80 tcp SF ShFf 3 120 2 80 -\nD 10.0.0.1 1000 10.0.0.2 80 tcp SF ShFf 3 120 2 80 -\n",
+			table("10.0.0.1 1000 10.0.0.2 80 tcp syn SF ShFf 6 240 4 160"), false, "0/2 orig_pkts orig_ip_bytes resp_pkts resp_ip_bytes missing"},
+		{"a tunnel in a tunnel", head + "C 3.0.0.1 4789 3.0.0.2 4789 udp S0 DX 1 90 0 0 B\nD 4.0.0.1 7 4.0.0.2 53 udp S0 D 1 50 0 0 E\n",
+			table("4.0.0.1 7 4.0.0.2 53 udp first_packet S0 D 1 50 0 0 vxlan\x1fvxlan"), false, "1/1"},
+		{"a tunnel that is not looked into", head + "C 3.0.0.1 4789 3.0.0.2 4789 udp S0 D 1 90 0 0 B\n", table("4.0.0.1 7 4.0.0.2 53 udp first_packet S0 D 1 50 0 0 vxlan"), false, "0/1 missing"},
+	} {
+		rows, err := parseZeekLog(strings.ReplaceAll(tt.log, " ", "\t"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			if r["tunnel_parents"] == "-" {
+				r["tunnel_parents"] = ""
+			}
+		}
+		set := zeekConn(&zeekLog{kind: "conn", bare: tt.bare, rows: rows}, tt.ours)
+		n, diffs := Match(set.kind, set.truth, set.ours, nil)
+		got := fmt.Sprintf("%d/%d", n.Equal, n.Truth)
+		for _, d := range diffs {
+			for _, c := range d.Columns {
+				if slices.Contains(set.kind.Main, c.Name) {
+					got += " " + c.Name
+				}
+			}
+			if d.What == "missing" {
+				got += " missing"
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s: %+v", tt.name, got, tt.want, diffs)
+		}
+	}
+}
+
+// What Zeek writes of HTTP, TLS and QUIC in its own way.
+func TestZeekSays(t *testing.T) {
+	type raw = map[string]string
+	rec := func(k *Kind, m raw, cells ...string) *Record { r := mainOf(k, "a", cells...); r.Raw = m; return &r }
+	for _, tt := range []struct {
+		kind         *Kind
+		column, t, o string
+		truth, ours  raw
+		target       string
+		want         bool
+	}{
+		// http__http-single-conn-22.pcap: "Hello World!" and 12,618 bytes, no line end.
+		{&zeekHTTPKind, "response_body_len", "12632", "12630", nil, raw{"until close": "response_body_len"}, "/", true},
+		{&zeekHTTPKind, "response_body_len", "12631", "12630", nil, raw{"until close": "response_body_len"}, "/", false},
+		{&zeekHTTPKind, "response_body_len", "12632", "12630", nil, raw{}, "/", false},
+		{&zeekHTTPKind, "request_body_len", "57", "80", nil, raw{"request_body_len": "gzip"}, "/", true},
+		{&zeekHTTPKind, "request_body_len", "57", "80", nil, raw{"response_body_len": "gzip"}, "/", false},
+		{&zeekHTTPKind, "host", "", "h:25", nil, raw{}, "h:25", true},
+		{&zeekHTTPKind, "host", "", "i:25", nil, raw{}, "h:25", false},
+		// tls__chrome-63.0.3211.0-canary-tls_experiment.pcap: version 7e 01, the client's session ID, extensions 28 and 2b.
+		{&zeekSSLKind, "resumed", "true", "false", raw{"version": "unknown-32257"}, raw{"echo": "true", "server_extensions": "40 43"}, "", true},
+		{&zeekSSLKind, "resumed", "true", "false", raw{"version": "unknown-32257"}, raw{"echo": "false", "server_extensions": "40 43"}, "", false},
+		{&zeekSSLKind, "resumed", "true", "false", raw{"version": "unknown-32257"}, raw{"echo": "true", "server_extensions": "40 41 43"}, "", false},
+		{&zeekSSLKind, "resumed", "true", "false", raw{"version": "TLSv13"}, raw{"echo": "true", "server_extensions": "51"}, "", false},
+		{&arkimeFlowKind, "fwd_payload", "409", "2454", nil, raw{"fwd_payload": "409", "begun": "true"}, "", true},
+		{&arkimeFlowKind, "fwd_payload", "0", "2454", nil, raw{"fwd_payload": "409", "begun": "true"}, "", false},
+		{&arkimeFlowKind, "fwd_payload", "0", "19", nil, raw{"fwd_payload": "19"}, "", true},
+		{&arkimeFlowKind, "vlan", "300 50", "300", nil, raw{"packets": "4"}, "", true},
+		{&arkimeFlowKind, "vlan", "300 50", "301", nil, raw{"packets": "4"}, "", false},
+		{&arkimeFlowKind, "vlan", "500", "", nil, raw{"packets": "1"}, "", false},
+	} {
+		ours := rec(tt.kind, tt.ours, "method", "CONNECT", "uri", tt.target)
+		if got := tt.kind.equalText(tt.column, tt.t, tt.o, rec(tt.kind, tt.truth), ours); got != tt.want {
+			t.Errorf("%s %q %q %v %v: %v", tt.column, tt.t, tt.o, tt.truth, tt.ours, got)
+		}
+	}
+}
+
+// A Retry (history r) makes two rows of Zeek's and one of ours.
+func TestZeekQUICRetry(t *testing.T) {
+	head := "id.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tversion\tclient_initial_dcid\tclient_scid\tserver_scid\tserver_name\tclient_protocol\thistory\n"
+	first, second := "1.0.0.1\t9\t1.0.0.2\t443\t1\t4a82\t\t\tn\th3\tISr\n", "1.0.0.1\t9\t1.0.0.2\t443\t1\t1b03\t\tfc67\tn\th3\tISish\n"
+	for log, want := range map[string]string{head + first + second: "1/1 0", head + first: "0/1 1", head + second: "0/1 2", head + first + first: "0/2 1"} {
+		rows, err := parseZeekLog(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours := tableOf("src_ip", "1.0.0.1", "src_port", "9", "dst_ip", "1.0.0.2", "dst_port", "443", "transport", "quic", "quic_version", "1", "dcid", "4a82", "server_scid", "fc67",
+			"sni", "n", "alpn_offered", "h3", "quic_retry", "true")
+		set := zeekQUIC(&zeekLog{kind: "quic", rows: rows}, ours)
+		n, diffs := Match(set.kind, set.truth, set.ours, nil)
+		columns := 0
+		for _, d := range diffs {
+			columns += len(d.Columns)
+		}
+		if got := fmt.Sprintf("%d/%d %d", n.Equal, n.Truth, columns); got != want {
+			t.Errorf("%q: %s, want %s: %+v", log, got, want, diffs)
+		}
+	}
+}
+
+// A log of HTTP of which the capture has nothing is none of the capture.
+func TestZeekMade(t *testing.T) {
+	p := filepath.Join(t.TempDir(), "a.pcap")
+	if err := os.WriteFile(p, []byte("....GET /a%20b HTTP/1.1\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	row := func(method, uri string) zeekRow { return zeekRow{"method": method, "uri": uri} }
+	for _, tt := range []struct {
+		kind string
+		rows []zeekRow
+		want bool
+	}{
+		{"http", []zeekRow{row("GET", "/a b")}, false},
+		{"http", []zeekRow{row("GET", "/etc/passwd")}, true},
+		{"http", []zeekRow{row("GET", "/etc/passwd"), row("GET", "/a")}, false},
+		{"http", []zeekRow{row("POST", "/a")}, true},
+		{"http", []zeekRow{row("", "")}, false}, // a response alone
+		{"conn", []zeekRow{row("POST", "/a")}, false},
+	} {
+		if got := (&zeekLog{kind: tt.kind, rows: tt.rows}).made(&Capture{Path: p}); got != tt.want {
+			t.Errorf("%s %v: %v", tt.kind, tt.rows, got)
+		}
 	}
 }
