@@ -404,7 +404,8 @@ func (d *Dispatcher) Datagram(f *flows.Flow, side flows.Side, at flows.Stamp, da
 		i, v := d.ask(f, side, data)
 		if v != Yes {
 			d.unrecognized(f, side, data)
-			if v == No && f.Sides[0].Packets+f.Sides[1].Packets >= maxTries/4 {
+			a, b := f.Sides[0].Packets, f.Sides[1].Packets
+			if v == No && (a+b >= maxTries || a+b >= maxTries/4 && a > 0 && b > 0) { // an answer may tell what the question does not
 				f.Ignore()
 			}
 			return

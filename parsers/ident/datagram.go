@@ -24,6 +24,8 @@ func textDatagram(b []byte) Protocol {
 		return DropboxLAN
 	case starts(b, "MEGACO/") || starts(b, "!/1 "):
 		return Megaco
+	case cups(b):
+		return CUPS
 	case starts(b, "ROUGHTIM"):
 		return Roughtime
 	case mgcp(l):
@@ -38,6 +40,21 @@ func bencoded(b []byte) bool {
 		return false
 	}
 	return has(b, "1:y1:")
+}
+
+// cups looks for what a server tells of a printer: its type and state in hex, and its address.
+func cups(b []byte) bool {
+	for range 2 {
+		n := 0
+		for n < len(b) && n < 9 && (b[n]-'0' <= 9 || b[n]-'a' <= 5) {
+			n++
+		}
+		if n == 0 || n == 9 || n == len(b) || b[n] != ' ' {
+			return false
+		}
+		b = b[n+1:]
+	}
+	return starts(b, "ipp://") || starts(b, "ipps://")
 }
 
 func mgcp(l []byte) bool {
@@ -136,6 +153,18 @@ func binaryDatagram(b []byte) (Protocol, parsers.Verdict) {
 		return RTCP, yes
 	case enip(b):
 		return EtherNetIP, yes
+	case babel(b):
+		return Babel, yes
+	case bfd(b):
+		return BFD, yes
+	case pfcp(b):
+		return PFCP, yes
+	case teredo(b):
+		return Teredo, yes
+	case n >= 26 && starts(b, "\x01\x00") && b[20]|b[21] == 0 && b[24] == 20 && b[25] <= 32 && b[12] == 0: // uTP's data (BEP 29): an extended message (BEP 10)
+		return BitTorrent, yes
+	case n >= 16 && b[0] >= 0x80 && b[2]|b[3] == 0 && starts(b[8:], "\x00\x00\x06\x01") && has(head(b, 128), "\x0b\x02\x00\x02"): // NEW, with its version (RFC 5456 section 6.2.2)
+		return IAX, yes
 	}
 	if p := sunRPC(b, false); p != None {
 		return p, yes
@@ -379,9 +408,9 @@ func ntp(b []byte) parsers.Verdict {
 			return maybe
 		}
 		return yes
-	case mode == 6 && n >= 12 && version >= 2 && be16(b[10:]) <= n-12:
+	case mode == 6 && b[0]>>6 == 0 && n >= 12 && version >= 2 && be16(b[10:]) <= n-12:
 		return maybe
-	case mode == 7 && n >= 8:
+	case mode == 7 && b[0]>>6 != 1 && n >= 8: // only answers have more
 		return maybe
 	}
 	return no
@@ -456,6 +485,11 @@ func rtcp(b []byte) bool {
 			return true
 		}
 	}
+	// Or one of which that is all: the bit E and a small index are before the tag of ten bytes, or at the end (RFC 7714 section 9.2).
+	if n := len(b); n >= 22 && b[0]>>6 == 2 && (b[1] == 200 || b[1] == 201) && be16(b[2:]) >= 1 && 4*(be16(b[2:])+1) <= n &&
+		(be16(b[n-14:]) == 0x8000 || be16(b[n-4:]) == 0x8000) {
+		return true
+	}
 	for i := 0; len(b) > 0; i++ {
 		if len(b) < 8 || b[0]>>6 != 2 || b[1] < 200 || b[1] > 207 {
 			return false
@@ -467,4 +501,74 @@ func rtcp(b []byte) bool {
 		b = b[n:]
 	}
 	return true
+}
+
+// babel walks the TLVs of a packet (RFC 8966 section 4.2).
+func babel(b []byte) bool {
+	if !starts(b, "\x2a\x02") || be16(b[2:]) > len(b)-4 {
+		return false
+	}
+	told := false
+	for b = b[4 : 4+be16(b[2:])]; len(b) > 0; {
+		if b[0] == 0 { // Pad1
+			b = b[1:]
+			continue
+		}
+		if len(b) < 2 || int(b[1]) > len(b)-2 {
+			return false
+		}
+		told = told || b[0] >= 2 && b[0] <= 18
+		b = b[2+int(b[1]):]
+	}
+	return told
+}
+
+// bfd looks at a control packet with its exact length, that of its authentication
+// included, and times of less than five minutes (RFC 5880 section 4.1).
+func bfd(b []byte) bool {
+	n := len(b)
+	if n < 24 || int(b[3]) != n || b[0]>>5 != 1 || b[0]&0x1f > 9 || b[1]&1 != 0 || b[2] == 0 || be32(b[4:]) == 0 {
+		return false
+	}
+	for i := 12; i < 24; i += 4 {
+		if be32(b[i:]) > 300e6 {
+			return false
+		}
+	}
+	auth := b[1]&4 != 0
+	return !auth && n == 24 && be32(b[12:]) > 0 || auth && n >= 28 && b[24] >= 1 && b[24] <= 5 && int(b[25]) == n-24
+}
+
+// pfcp walks the elements of a message (TS 29.244 sections 7.2.2 and 8.1.1).
+func pfcp(b []byte) bool {
+	if len(b) < 12 || b[0]&^7 != 0x20 || be16(b[2:]) != len(b)-4 || !(b[1] >= 1 && b[1] <= 15 || b[1] >= 50 && b[1] <= 57) {
+		return false
+	}
+	o := 8
+	if b[0]&1 != 0 {
+		o = 16
+	}
+	if len(b) < o+4 {
+		return false
+	}
+	for b = b[o:]; len(b) >= 4; {
+		t, n := be16(b), be16(b[2:])
+		if t == 0 || t > 400 && t < 1<<15 || n > len(b)-4 {
+			return false
+		}
+		b = b[4+n:]
+	}
+	return len(b) == 0
+}
+
+// teredo looks for an IPv6 packet, behind Teredo's indications or not, with an address of
+// Teredo's (RFC 4380 sections 2.6 and 5.1.1). Those that carry another flow are not seen here.
+func teredo(b []byte) bool {
+	if starts(b, "\x00\x01") && len(b) > 13+int(b[2])+int(b[3]) {
+		b = b[13+int(b[2])+int(b[3]):]
+	}
+	if starts(b, "\x00\x00") && len(b) > 8 {
+		b = b[8:]
+	}
+	return len(b) >= 40 && b[0]>>4 == 6 && be16(b[4:]) == len(b)-40 && (be32(b[8:]) == 0x20010000 || be32(b[24:]) == 0x20010000)
 }

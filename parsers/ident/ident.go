@@ -26,7 +26,9 @@ const (
 	ADB
 	AJP
 	AMQP
+	Babel
 	BACnet
+	BFD
 	BGP
 	Bitcoin
 	BitTorrent
@@ -34,19 +36,24 @@ const (
 	Ceph
 	CLDAP
 	CoAP
+	CUPS
 	DCERPC
 	DHCP
 	DHCPv6
 	Diameter
 	DNP3
 	DNSCrypt
+	DoIP
 	DropboxLAN
 	Elasticsearch
 	EtherNetIP
 	FastCGI
+	Finger
 	FIX
 	FTP
+	FTPData
 	Git
+	Gnutella
 	GTP
 	H323
 	HARTIP
@@ -64,6 +71,7 @@ const (
 	KNX
 	LDAP
 	LDP
+	Lustre
 	Megaco
 	Memcached
 	MGCP
@@ -73,6 +81,7 @@ const (
 	MQTT
 	Munin
 	MySQL
+	NATPMP
 	NATS
 	NBDGM
 	NBNS
@@ -82,13 +91,17 @@ const (
 	NNTP
 	NTP
 	OPCUA
+	OpenFlow
 	OpenVPN
 	Oracle
+	OSCAR
+	PFCP
 	POP3
 	Portmap
 	PostgreSQL
 	PPTP
 	PTP
+	QUIC
 	RADIUS
 	RDP
 	Redis
@@ -121,6 +134,7 @@ const (
 	TACACS
 	TDS
 	Telnet
+	Teredo
 	TFTP
 	Thrift
 	Tuya
@@ -135,6 +149,7 @@ const (
 	DRDA
 	EDonkey
 	EtherSIO
+	FBZero
 	IAX
 	LISP
 	OICQ
@@ -151,6 +166,7 @@ const (
 	ftpOrSMTP
 	ftpOrPOP3
 	quits // of all that are ended by the command QUIT
+	quicAnswer
 	numProtocols
 )
 
@@ -170,6 +186,9 @@ var names = [numProtocols]string{
 	STUN: "stun", SunRPC: "sunrpc", Synchrophasor: "synchrophasor", Syncthing: "syncthing", Syslog: "syslog", TACACS: "tacacs",
 	TDS: "tds", Telnet: "telnet", TFTP: "tftp", Thrift: "thrift", Tuya: "tuya", VNC: "vnc", WhatsApp: "whatsapp", Whois: "whois",
 	WireGuard: "wireguard", XMPP: "xmpp", Zabbix: "zabbix",
+
+	Babel: "babel", BFD: "bfd", CUPS: "cups", DoIP: "doip", FBZero: "fb_zero", Finger: "finger", FTPData: "ftp_data", Gnutella: "gnutella",
+	Lustre: "lustre", NATPMP: "nat_pmp", OpenFlow: "openflow", OSCAR: "oscar", PFCP: "pfcp", QUIC: "quic", Teredo: "teredo",
 
 	ADS: "ads", CAN: "can", DRDA: "drda", EDonkey: "edonkey", EtherSIO: "ether_sio", IAX: "iax2", LISP: "lisp", OICQ: "oicq",
 	Spotify: "spotify", Tailscale: "tailscale", Telegram: "telegram", TLS: "tls", TRDP: "trdp", Weave: "weave",
@@ -233,7 +252,17 @@ func Join(a, b Protocol) Protocol {
 // weak reports whether a Maybe of p is no more than a few bits, which two
 // sides of anything else may have too.
 func weak(p Protocol) bool {
-	return p == NTP || p == CoAP || p == RTP || p == HSRP || p == LISP
+	return p == NTP || p == CoAP || p == HSRP || p == LISP || p == QUIC
+}
+
+// Suits reports whether the sides of a flow, of which a and b are Maybe, can be of p, which a
+// port is assigned to; both: payload of both was seen. One side is enough, but for
+// QUIC, of whose packets behind the handshake two bits are all that can be told.
+func Suits(p, a, b Protocol, both bool) bool {
+	if p == QUIC && both {
+		return (a == QUIC || b == QUIC) && (a == QUIC || a == quicAnswer) && (b == QUIC || b == quicAnswer)
+	}
+	return Fits(a, p) || Fits(b, p)
 }
 
 // Fits reports whether p, which may be a choice among some, can be q.

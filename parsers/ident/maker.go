@@ -11,7 +11,7 @@ func makerStream(b []byte) (Protocol, parsers.Verdict) {
 	switch {
 	case starts(b, "0\x00WORLD OF WARCRAFT CONNECTION"):
 		return WorldOfWarcraft, yes
-	case n >= 16 && b[2] == 0 && b[3] == 0x13 && starts(b[13:], "\x30\xb4\x18"): // behind its length; the sender's node has Nest's OUI, 18b430
+	case n >= 16 && b[2]&^0x10 == 0 && b[3] == 0x13 && starts(b[13:], "\x30\xb4\x18"): // behind its length; the sender's node has Nest's OUI, 18b430
 		return Weave, yes
 	case n >= 10 && b[2] == 0xd0 && b[3]&0x0f >= 1 && b[3]&0x0f <= 5 && be16(b) <= n && be16(b) == be16(b[6:])+6 && (b[8] == 0x10 || b[8] == 0x14): // a DSS, and the command or reply in it (DDM)
 		return DRDA, yes
@@ -23,6 +23,20 @@ func makerStream(b []byte) (Protocol, parsers.Verdict) {
 		return EDonkey, yes
 	case trdp(b):
 		return TRDP, yes
+	case starts(b, "\x00\x71\xce\xac\x01\x00\x00\x00"), starts(b, "cirE\x03\x00\x00\x00"): // LNet's acceptor, and its socket driver, in the order of most machines
+		return Lustre, yes
+	case starts(b, "1QTV0"): // Zero protocol, after QUIC's crypto
+		return FBZero, yes
+	case n >= 10 && b[0] == '*' && b[1] == 1 && be16(b[4:]) >= 4 && be16(b[4:]) <= n-6 && be32(b[6:]) == 1: // FLAP: a frame on channel 1, with the version
+		return OSCAR, yes
+	case n >= 12 && be16(b) >= 16 && be16(b) < 64 && be16(b[2:]) >= 12 && be16(b[2:]) <= n && be32(b[be16(b[2:])-4:]) == 0x9facade9: // reliable transport, with the marker that ends a message
+		return LISP, yes
+	case doip(b, false):
+		return DoIP, yes
+	case n >= 8 && b[0] >= 1 && b[0] <= 6 && b[1] == 0 && be16(b[2:]) >= 8 && be16(b[2:]) <= n && be16(b[2:]) <= 64 && (be16(b[2:]) == n || b[be16(b[2:])] == b[0]): // OFPT_HELLO
+		return OpenFlow, maybe
+	case n == 7 && starts(b, "\x15\x00\x00\x00\x02") && (b[5] == 1 || b[5] == 2): // an alert before there is a version
+		return TLS, yes
 	case n >= 22 && be16(b) >= 20 && be16(b) <= n-2 && stun(b[2:]): // framed, beside RTP (RFC 4571)
 		return STUN, yes
 	}
@@ -49,18 +63,36 @@ func makerDatagram(b []byte) (Protocol, parsers.Verdict) {
 		return OICQ, yes
 	case n >= 18 && starts(b, "\x02\x00\x02\x80\x08\x00") && (starts(b[14:], "\xb1\x00") || starts(b[14:], "\xb0\x00")): // two items: a sequenced address, and data
 		return EtherNetIP, yes
-	case n >= 16 && b[0] >= 0x80 && b[2]|b[3] == 0 && starts(b[8:], "\x00\x00\x06\x01") && has(head(b, 128), "\x0b\x02\x00\x02"): // NEW, with its version (RFC 5456 section 6.2.2)
-		return IAX, yes
 	case n >= 6 && b[0]>>5 == 1 && b[0]&0x10 == 0 && b[0]&0x0e == 0x0e && be16(b[2:]) == n-6 && (b[1] <= 7 && b[1] != 0 || b[1] == 240 || b[1] == 241): // GTP' (TS 32.295 section 6)
 		return GTP, yes
 	case trdp(b):
 		return TRDP, yes
+	case doip(b, true):
+		return DoIP, yes
+	case n == 12 && b[0] == 0 && (b[1] == 1 || b[1] == 2) && b[2]|b[3] == 0 && be16(b[4:]) != 0 && b[8] == 0: // RFC 6886 section 3.3: a port, and for how long
+		return NATPMP, yes
 	case starts(b, "\x02\x04\x00\x00"): // HSRP for IPv6: the state of an interface
 		return HSRP, maybe
 	case n >= 24 && (b[0]>>4 >= 1 && b[0]>>4 <= 4) && b[1]&0x3f == 0 && b[3] >= 1 && b[3] <= 8: // a control message and its number of records (RFC 9301 section 5)
 		return LISP, maybe
 	}
+	switch {
+	case n >= 21 && b[0]&0xc0 == 0x40, n >= 22 && b[0] == 0x0c: // a short header (RFC 9000 section 17.3); of Google's versions, a client's
+		return QUIC, maybe
+	case n >= 14 && b[0]&^0x30 == 0: // a server's: the packet's number alone
+		return quicAnswer, maybe
+	}
 	return None, no
+}
+
+// doip looks at a header of ISO 13400-2: a version and its complement, the type
+// of what follows, and its length.
+func doip(b []byte, exact bool) bool {
+	if len(b) < 8 || b[0] < 1 || b[0] > 4 && b[0] != 0xff || b[1] != ^b[0] || be32(b[4:]) > 1<<20 || exact && int(be32(b[4:])) != len(b)-8 {
+		return false
+	}
+	t := be16(b[2:])
+	return t <= 8 || t >= 0x4001 && t <= 0x4004 || t >= 0x8001 && t <= 0x8003
 }
 
 // trdp looks at a header of IEC 61375-2-3: version 1, a message type and a

@@ -13,11 +13,13 @@ func Port(proto uint8, port uint16) (p Protocol, looked bool) {
 	} else if proto == flows.ProtoUDP {
 		p = udpPort(port)
 	}
-	return p, p != None && p != Whois
+	return p, p != None && p != Whois && p != Finger && p != FTPData
 }
 
 func tcpPort(port uint16) Protocol {
 	switch port {
+	case 20:
+		return FTPData
 	case 21:
 		return FTP
 	case 22:
@@ -28,6 +30,8 @@ func tcpPort(port uint16) Protocol {
 		return SMTP
 	case 43:
 		return Whois
+	case 79:
+		return Finger
 	case 88:
 		return Kerberos
 	case 102:
@@ -88,6 +92,8 @@ func tcpPort(port uint16) Protocol {
 		return Redis
 	case 6667:
 		return IRC
+	case 6633, 6653: // the first is what it had before it was assigned one
+		return OpenFlow
 	case 9418:
 		return Git
 	case 11211:
@@ -120,6 +126,8 @@ func udpPort(port uint16) Protocol {
 		return SNMP
 	case 319, 320:
 		return PTP
+	case 443:
+		return QUIC
 	case 500:
 		return IKE
 	case 514:
@@ -148,6 +156,8 @@ func udpPort(port uint16) Protocol {
 		return CoAP
 	case 6343:
 		return SFlow
+	case 6881, 6882, 6883, 6884, 6885, 6886, 6887, 6888, 6889: // not assigned, but BEP 3 says so
+		return BitTorrent
 	case 47808:
 		return BACnet
 	}

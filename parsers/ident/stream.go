@@ -283,6 +283,9 @@ func wordText(b []byte) (Protocol, parsers.Verdict) {
 			return FTP, maybe
 		}
 	case 'g':
+		if starts(b, "GNUTELLA CONNECT/") || starts(b, "GNUTELLA/0.") {
+			return Gnutella, yes
+		}
 		if whole && (starts(b, "get ") || starts(b, "gets ")) && printable(l) {
 			return Memcached, maybe
 		}
@@ -615,7 +618,7 @@ func lengthFirst(b []byte) Protocol {
 	}
 	if length == n-4 {
 		// Kafka: key and version of the request, its number, the client's name.
-		if key, version, name := be16(b[4:]), be16(b[6:]), be16(b[12:]); key <= 75 && version <= 17 && name > 0 && name < 256 && 14+name <= n && printable(b[14:14+name]) {
+		if key, version, name := be16(b[4:]), be16(b[6:]), be16(b[12:]); key <= 75 && version <= 17 && name > 0 && name < 256 && 14+name <= n && printable(b[14:14+name]) || key <= 75 && version <= 17 && name == 0xffff { // or no name
 			return Kafka
 		}
 		if thrift(b[4:]) {

@@ -81,7 +81,7 @@ func appOf(f *flows.Flow) (string, schema.AppBasis) {
 			continue
 		}
 		began := f.Proto != flows.ProtoTCP || f.Basis == flows.BySYN || f.Basis == flows.BySYNACK
-		if ident.Fits(a, p) || ident.Fits(b, p) || !looked || !began && a == ident.None && b == ident.None {
+		if ident.Suits(p, a, b, u>>identLooked&3 == 3) || !looked || !began && a == ident.None && b == ident.None {
 			return p.String(), schema.AppByPort
 		}
 	}

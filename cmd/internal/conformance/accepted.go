@@ -63,6 +63,7 @@ func classes() []class {
 		{"a request for a retry", []string{"ndpi ja3"}, retryRequest},
 		{"JA4 of a hello without signature algorithms", []string{"suricata checks"}, noSignatures},
 		{"a server name that is an address", []string{"ndpi ja3"}, addressName},
+		{"a name by port", []string{"ndpi app_proto"}, namedByPort},
 		{"one tuple on several VLANs", []string{"ndpi ja3", "suricata checks"}, severalVLANs},
 		{"a transaction of DHCPv6", []string{"arkime flows"}, transactionDHCPv6},
 		{"a server hello of an early draft", []string{"tls"}, earlyDraft},
@@ -510,6 +511,27 @@ func severalVLANs(e *Evidence) bool {
 	}
 	for _, r := range e.Group.Truth {
 		if r != e.Truth && r.Raw["vlan"] != e.Truth.Raw["vlan"] && slices.Equal(r.Main, e.Truth.Main) {
+			return true
+		}
+	}
+	return false
+}
+
+// namedByPort: nDPI names the protocol that one of the flow's ports is known for, and
+// has none of what it reads of the payload of such flows.
+func namedByPort(e *Evidence) bool {
+	if e.Column != "app_proto" || e.Truth == nil || e.Ours == nil {
+		return false
+	}
+	r := e.Truth.Raw
+	for _, c := range []string{"hostname_sni", "url", "status", "user_agent", "content_type", "tls_version", "alpn", "ja3", "ja3s", "ja4", "cipher"} {
+		if r[c] != "" {
+			return false
+		}
+	}
+	known := map[string][]string{"http": {"80", "8080", "3128"}, "tls": {"443"}, "gtp": {"2123", "2152", "3386"}}
+	for _, name := range strings.Split(e.TruthText, "|") {
+		if slices.Contains(known[name], r["a_port"]) || slices.Contains(known[name], r["b_port"]) {
 			return true
 		}
 	}
