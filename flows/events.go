@@ -53,7 +53,7 @@ type EventConfig struct {
 	Config
 	Kinds EventKind // 0: EventLifecycle
 	Key   Key       // what makes packets a flow; nil: FiveTuple
-	Every int64     // nanoseconds of packet time from one EventTick to the next, or until the first packet after them; 0: a second
+	Every int64     // period of EventTicks, nanoseconds of packet time; each comes with the first packet after a period's end; 0: a second
 }
 
 // Events follows the flows of src and returns what happens to them, in the

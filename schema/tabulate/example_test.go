@@ -40,20 +40,25 @@ type banner struct {
 // banners is its parser.
 type banners struct {
 	parsers.Defaults[banner]
-	told [2]bool
+	begun [2][]byte
+	told  [2]bool
 }
 
 func (p *banners) Feed(dst []banner, side flows.Side, at flows.Stamp, data []byte) []banner {
 	if p.told[side] {
 		return dst
 	}
-	p.told[side] = true
-	text, _, _ := bytes.Cut(data[:min(len(data), 40)], []byte("\r\n"))
+	b := append(p.begun[side], data[:min(len(data), 40-len(p.begun[side]))]...) // data is lent
+	text, _, ended := bytes.Cut(b, []byte("\r\n"))
+	p.begun[side], p.told[side] = b, ended || len(b) == 40
+	if !p.told[side] {
+		return dst
+	}
 	return append(dst, banner{side, at, text})
 }
 
 func (p *banners) Done() bool { return p.told[0] && p.told[1] }
-func (p *banners) Reset()     { p.told = [2]bool{} }
+func (p *banners) Reset()     { *p = banners{} }
 
 // Banner is a row of its table.
 type Banner struct {
