@@ -79,7 +79,7 @@ func (c *Collector) protocols() []parsers.Registration {
 		parsers.On(proxy.SOCKS(), nothing),
 		parsers.On(proxy.PROXY(), nothing),
 		parsers.On(dns.Protocol(dns.Config{MaxPending: c.cfg.MaxPending}), transaction),
-		parsers.On(quic.Protocol(), quicHandshake),
+		parsers.On(quic.Protocol(quic.Config{}), quicHandshake),
 		parsers.On(tls.DatagramProtocol(tls.Config{}), handshake),
 		parsers.On(openvpn.Protocol(overTCP.Stream), handshake),
 		parsers.On(carried.TDS(overTCP.Stream), handshake),
