@@ -76,12 +76,22 @@ type SideStats struct {
 type TCP struct {
 	Sides [2]TCPStats
 
-	SYNTime          int64 // handshake: SYN, SYN-ACK and its ACK, where seen (0: not)
+	SYNTime          int64 // handshake: SYN, SYN-ACK and its ACK, those that Handshake says were seen
 	SYNACKTime       int64
 	HandshakeACKTime int64
+	Handshake        HandshakePackets
 
 	streams [2]stream
 }
+
+// HandshakePackets says which packets of a handshake were seen.
+type HandshakePackets uint8
+
+const (
+	SeenSYN HandshakePackets = 1 << iota
+	SeenSYNACK
+	SeenHandshakeACK
+)
 
 // TCPStats are of one side of a TCP flow.
 type TCPStats struct {

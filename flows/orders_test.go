@@ -174,3 +174,32 @@ func TestAllArrivalOrders(t *testing.T) {
 		}
 	}
 }
+
+// TestGapRuns: bytes that were not captured are one gap however many segments they came in, in order or
+// not, whether or not the consumer still wants the flow's bytes.
+func TestGapRuns(t *testing.T) {
+	type seg struct {
+		seq, n uint32
+		data   string
+	}
+	segs := []seg{{100, 10, ""}, {110, 10, ""}, {120, 10, "ab"}, {130, 10, ""}, {140, 2, "cd"}, {150, 10, ""}, {142, 8, ""}, {160, 2, "ef"}}
+	for _, ignored := range []bool{false, true} {
+		for _, order := range [][]int{{0, 1, 2, 3, 4, 5, 6, 7}, {0, 7, 6, 5, 4, 3, 2, 1}, {3, 1, 2, 0, 5, 4, 7, 6}} {
+			s, l := newSim(Config{})
+			s.send(Initiator, SYN, 99, 0, "")
+			f := s.t.Live(nil)[0]
+			if ignored {
+				f.Ignore()
+			}
+			x := s.t.TCP(f)
+			for _, i := range order {
+				s.t.bytes(f, x, Initiator, Stamp{}, segs[i].seq, segs[i].n, []byte(segs[i].data))
+				s.t.advance(f, x, Initiator, Stamp{})
+			}
+			s.finish()
+			if got := l.tcp[0].Sides[0]; got.Gaps != 3 || got.GapBytes != 56 {
+				t.Errorf("ignored %t, order %v: %d gaps of %d bytes, want 3 of 56", ignored, order, got.Gaps, got.GapBytes)
+			}
+		}
+	}
+}

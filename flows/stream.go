@@ -30,6 +30,7 @@ type stream struct {
 	finTold       bool
 	hasAck        bool // ack and firstAck are valid
 	holeAcked     bool // holeSince is valid: the hole at next lies below the peer's ack
+	inGap         bool // the bytes before next were not captured
 	isn           uint32
 	first         uint32 // sequence number of the first byte seen or expected
 	next          uint32 // sequence number of the next byte to hand on
@@ -51,10 +52,11 @@ func (st *stream) untold() bool {
 // heldSegment is a run of bytes beyond a hole. buf is nil for bytes that the
 // consumer does not want, and shorter than n where the capture cut the packet.
 type heldSegment struct {
-	seq uint32
-	n   uint32
-	at  Stamp
-	buf []byte
+	seq  uint32
+	n    uint32
+	have uint32 // bytes of it that were captured
+	at   Stamp
+	buf  []byte
 }
 
 // maxAhead is the largest scaled window (RFC 7323 section 2.3). A segment that is
@@ -115,12 +117,7 @@ func (t *Tracker) again(stats *TCPStats) {
 // deliver hands n bytes, of which data was captured, to the consumer. next is
 // already behind them.
 func (t *Tracker) deliver(f *Flow, x *TCP, side Side, at Stamp, n uint32, data []byte) {
-	if uint32(len(data)) < n {
-		stats := &x.Sides[side]
-		stats.Gaps++
-		stats.GapBytes += uint64(n) - uint64(len(data))
-		f.hist(side, 'g', stats.Gaps)
-	}
+	t.captured(f, x, side, n, uint32(len(data)))
 	if f.ignore || x.streams[side].finTold {
 		return
 	}
@@ -130,6 +127,29 @@ func (t *Tracker) deliver(f *Flow, x *TCP, side Side, at Stamp, n uint32, data [
 	if uint32(len(data)) < n && !f.ignore {
 		t.consumer.Gap(f, side, at, int64(n)-int64(len(data)))
 	}
+}
+
+// captured counts the gap at the end of n bytes of which have were captured.
+func (t *Tracker) captured(f *Flow, x *TCP, side Side, n, have uint32) {
+	if have > 0 {
+		x.streams[side].inGap = false
+	}
+	if have < n {
+		t.countGap(f, x, side, uint64(n-have))
+	}
+}
+
+// countGap counts n bytes that were not captured. What goes on where a gap ended is the same gap,
+// as of segments that are cut to their headers.
+func (t *Tracker) countGap(f *Flow, x *TCP, side Side, n uint64) {
+	st, stats := &x.streams[side], &x.Sides[side]
+	stats.GapBytes += n
+	if st.inGap {
+		return
+	}
+	st.inGap = true
+	stats.Gaps++
+	f.hist(side, 'g', stats.Gaps)
 }
 
 // hold keeps those of the n bytes at seq that are not yet held, and reports
@@ -172,9 +192,10 @@ func (t *Tracker) hold(f *Flow, x *TCP, side Side, at Stamp, seq, n uint32, data
 		if i < len(*list) {
 			k = min(k, (*list)[i].seq-seq)
 		}
-		h := heldSegment{seq: seq, n: k, at: at}
+		there := cut(data, 0, k)
+		h := heldSegment{seq: seq, n: k, have: uint32(len(there)), at: at}
 		if !f.ignore {
-			h.buf = t.pool.copy(cut(data, 0, k))
+			h.buf = t.pool.copy(there)
 			st.held += int32(cap(h.buf))
 		}
 		*list = slices.Insert(*list, i, h)
@@ -234,7 +255,8 @@ func (t *Tracker) drain(f *Flow, x *TCP, side Side) {
 		buf := h.buf
 		st.held -= int32(cap(buf))
 		if f.ignore && buf == nil {
-			continue // counted as it came; whether it was cut does not matter any more
+			t.captured(f, x, side, h.n, h.have)
+			continue
 		}
 		t.deliver(f, x, side, h.at, h.n, buf)
 		t.pool.free(buf)
@@ -250,13 +272,11 @@ func (t *Tracker) drain(f *Flow, x *TCP, side Side) {
 
 // giveUp declares that the bytes from next up to seq will not come.
 func (t *Tracker) giveUp(f *Flow, x *TCP, side Side, at Stamp, seq uint32) {
-	st, stats := &x.streams[side], &x.Sides[side]
+	st := &x.streams[side]
 	n := seq - st.next
 	st.next = seq
 	st.holeAcked = false
-	stats.Gaps++
-	stats.GapBytes += uint64(n)
-	f.hist(side, 'g', stats.Gaps)
+	t.countGap(f, x, side, uint64(n))
 	if !f.ignore && !st.finTold {
 		t.consumer.Gap(f, side, at, int64(n))
 	}

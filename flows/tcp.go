@@ -188,9 +188,9 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 		} else if int32(p.Ack-st.ack) > 0 {
 			st.ack = p.Ack
 		}
-		if x.SYNACKTime != 0 && x.HandshakeACKTime == 0 && side == f.initiator() && fl&(SYN|RST) == 0 &&
+		if x.Handshake&(SeenSYNACK|SeenHandshakeACK) == SeenSYNACK && side == f.initiator() && fl&(SYN|RST) == 0 &&
 			peer.hasISN && p.Ack == peer.isn+1 {
-			x.HandshakeACKTime = p.Time
+			x.HandshakeACKTime, x.Handshake = p.Time, x.Handshake|SeenHandshakeACK
 		}
 	}
 
@@ -216,6 +216,9 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 		st.begun, st.next, st.first = true, seq, seq
 		if fl&SYN == 0 && n == 0 && fl&FIN == 0 && peer.hasAck && int32(seq-peer.ack) == -1 {
 			st.next, st.first = peer.ack, peer.ack // a keep-alive opens the capture
+		}
+		if d := int32(seq - peer.firstAck); side == f.initiator() && x.Handshake&(SeenSYN|SeenSYNACK) == SeenSYNACK && d > 0 && d < farAhead {
+			st.next, st.first = peer.firstAck, peer.firstAck // the SYN was not seen, but where it ended was said
 		}
 	}
 	if n > 1 && st.begun && int32(seq-st.next) < 0 && st.untold() {
@@ -279,6 +282,10 @@ func (st *stream) sent(f *Flow, side Side, stats *TCPStats, fl uint16, seq, n ui
 	}
 }
 
+// farAhead is how far behind its SYN-ACK's acknowledgement a side that was not seen before may go on: the window of a
+// SYN, which is never scaled (RFC 7323 section 2.2).
+const farAhead = 1 << 16
+
 // farBelow is by how much a SYN or RST is below what was sent before and of
 // another sequence.
 const farBelow = 1 << 20
@@ -311,19 +318,19 @@ func (t *Tracker) synPacket(f *Flow, x *TCP, side Side, p *Packet, data []byte) 
 	if p.TCPFlags&ACK == 0 {
 		if st.state == epInactive || st.state == epPartial {
 			st.state = epSYNSent
-			if x.SYNTime == 0 && side == f.initiator() {
-				x.SYNTime = p.Time
+			if x.Handshake&SeenSYN == 0 && side == f.initiator() {
+				x.SYNTime, x.Handshake = p.Time, x.Handshake|SeenSYN
 			}
 			if peer.state == epSYNACKSent { // captured before the SYN that it answers
 				st.state, peer.state = epEstablished, epEstablished
-			} else if peer.state == epReset && x.SYNACKTime != 0 {
+			} else if peer.state == epReset && x.Handshake&SeenSYNACK != 0 {
 				st.state = epEstablished
 			}
 		}
 		return
 	}
-	if x.SYNACKTime == 0 && side != f.initiator() {
-		x.SYNACKTime = p.Time
+	if side != f.initiator() && x.Handshake&SeenSYNACK == 0 {
+		x.SYNACKTime, x.Handshake = p.Time, x.Handshake|SeenSYNACK
 	}
 	switch {
 	case peer.state == epSYNSent || peer.state == epEstablished:

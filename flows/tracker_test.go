@@ -55,6 +55,20 @@ end rst RSTO ShAR`},
 		{"SYN and FIN, no answer", []step{{i, SYN, 99, 0, "", 0}, {i, FIN | ACK, 100, 0, "", 0}}, `start syn
 fin 0
 end end_of_input SH SF`},
+		{"SYN-ACK, then out of order", []step{
+			{r, SYN | ACK, 499, 100, "", 0}, {i, ACK, 103, 500, "later", 0}, {i, ACK, 100, 500, "ask", 0}, {r, ACK, 500, 108, "answer", 0},
+		}, `start syn_ack
+data 0 "ask" @3
+data 0 "later" @2
+data 1 "answer" @4
+end end_of_input S1 ^hDTd`},
+		{"SYN-ACK, then a hole", []step{
+			{r, SYN | ACK, 499, 100, "", 0}, {i, ACK, 103, 500, "later", 0}, {r, ACK, 500, 108, "answer", second},
+		}, `start syn_ack
+data 1 "answer" @3
+gap 0 3
+data 0 "later" @2
+end end_of_input S1 ^hDdG`},
 		{"SYN-ACK and FIN, no SYN", []step{{r, SYN | ACK, 499, 100, "", 0}, {r, FIN | ACK, 500, 100, "", 0}}, `start syn_ack
 fin 1
 end end_of_input SHR ^hf`},
@@ -223,6 +237,20 @@ datagram 0 "late"
 end end_of_input S0 D`
 	if got := l.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestHandshakeAtZero: a time of 0, as simulators have it, is a time.
+func TestHandshakeAtZero(t *testing.T) {
+	s, l := newSim(Config{})
+	s.now = -1000
+	s.send(Initiator, SYN, 99, 0, "")
+	s.send(Responder, SYN|ACK, 499, 100, "")
+	s.send(Initiator, ACK, 100, 500, "")
+	s.finish()
+	x := l.tcp[0]
+	if x.Handshake != SeenSYN|SeenSYNACK|SeenHandshakeACK || x.SYNTime != 0 || x.SYNACKTime != 1000 || x.HandshakeACKTime != 2000 {
+		t.Errorf("%b at %d, %d, %d", x.Handshake, x.SYNTime, x.SYNACKTime, x.HandshakeACKTime)
 	}
 }
 

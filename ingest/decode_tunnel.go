@@ -153,7 +153,8 @@ func (d *Decoder) mplsIn(e flows.Encap, buf []byte, off, wire int, p *flows.Pack
 			return short(off+18, wire, OutcomeNotIP)
 		}
 		switch binary.BigEndian.Uint16(buf[off+16:]) {
-		case etherIPv4, etherIPv6, etherVLAN, etherQinQ, etherMPLS, etherPPPoE:
+		case etherIPv4, etherIPv6, etherVLAN, etherQinQ, etherMPLS, etherPPPoE, etherPBB, etherNSH, etherCMD, etherVNTag, etherETag,
+			etherHSR, etherTRILL, etherMACsec:
 			off += 4
 		}
 	}

@@ -125,8 +125,14 @@ type session struct {
 
 // probing is a side whose first bytes may yet turn out to be of a protocol.
 type probing struct {
-	buf []byte
-	at  flows.Stamp
+	buf   []byte
+	at    flows.Stamp // of its first segment
+	later []segment   // where the others begin
+}
+
+type segment struct {
+	from int
+	at   flows.Stamp
 }
 
 // A side's first bytes are looked at until a parser is sure; a flow's segments
@@ -164,7 +170,7 @@ func (d *Dispatcher) drop(f *flows.Flow) {
 	e := d.slab[ref-1]
 	e.budget.remove(e)
 	for side := range e.sides {
-		e.sides[side].buf = e.sides[side].buf[:0]
+		e.sides[side].clear()
 		if cap(e.sides[side].buf) > keepProbe {
 			e.sides[side].buf = nil
 		}
@@ -249,60 +255,113 @@ func (d *Dispatcher) unrecognized(f *flows.Flow, side flows.Side, data []byte) {
 
 func (d *Dispatcher) probe(f *flows.Flow, e *session, side flows.Side, at flows.Stamp, data []byte) {
 	p := &e.sides[side]
-	first, whole := at, data
 	if len(p.buf) > 0 {
-		p.buf = append(p.buf, data...)
-		first, whole = p.at, p.buf
+		p.add(at, data)
 	}
-	i, v := d.ask(f, side, whole)
-	if v == Yes {
-		d.attach(f, e, i, side, first)
-		other := &e.sides[side.Other()]
-		if probe := d.protocols[i].probe; len(other.buf) > 0 && probe != nil && probe(f, side.Other(), other.buf) == No {
-			// It may have been an answer in the protocol before, as PostgreSQL's S is.
-			other.buf = other.buf[:0]
+	for told := false; ; told = true {
+		first, whole := at, data
+		if len(p.buf) > 0 {
+			first, whole = p.at, p.buf
 		}
-		if len(other.buf) > 0 && other.at.Pos < first.Pos {
-			e.tcp.feed(f, side.Other(), other.at, other.buf)
+		i, v := d.ask(f, side, whole)
+		if v == Yes {
+			d.attach(f, e, i, side, first)
+			other := &e.sides[side.Other()]
+			if probe := d.protocols[i].probe; len(other.buf) > 0 && probe != nil && probe(f, side.Other(), other.buf) == No {
+				// It may have been an answer in the protocol before, as PostgreSQL's S is.
+				other.clear()
+			}
+			before := other.at.Pos < first.Pos
+			if before {
+				other.feed(f, e, side.Other())
+			}
+			if len(p.buf) > 0 {
+				p.feed(f, e, side)
+			} else {
+				e.tcp.feed(f, side, at, data)
+			}
+			if !before {
+				other.feed(f, e, side.Other())
+			}
+			p.clear()
+			other.clear()
+			d.afterwards(f, e, at)
+			return
 		}
-		if n := len(whole) - len(data); n > 0 {
-			e.tcp.feed(f, side, first, whole[:n])
+		if n := sslRequest(whole); 0 < n && n < len(whole) {
+			rest := bytes.Clone(whole[n:])
+			if known := len(whole) - len(data); n > known && !told {
+				d.unrecognized(f, side, data[:n-known])
+			}
+			p.clear()
+			d.probe(f, e, side, at, rest)
+			return
 		}
-		e.tcp.feed(f, side, at, data)
-		if len(other.buf) > 0 && other.at.Pos >= first.Pos {
-			e.tcp.feed(f, side.Other(), other.at, other.buf)
+		if !told {
+			d.unrecognized(f, side, data)
 		}
-		p.buf, other.buf = p.buf[:0], other.buf[:0]
-		d.afterwards(f, e, at)
-		return
-	}
-	if n := sslRequest(whole); 0 < n && n < len(whole) {
-		rest := bytes.Clone(whole[n:])
-		if told := len(whole) - len(data); n > told {
-			d.unrecognized(f, side, data[:n-told])
+		if v == Maybe && len(whole) < maxProbe {
+			if len(p.buf) == 0 {
+				p.add(at, data)
+			}
+			return
 		}
-		p.buf = p.buf[:0]
-		d.probe(f, e, side, at, rest)
-		return
-	}
-	d.unrecognized(f, side, data)
-	if v == Maybe && len(whole) < maxProbe {
-		if len(p.buf) == 0 {
-			p.buf, p.at = append(p.buf, data...), at
+		if !told {
+			if e.tries++; e.tries >= maxTries {
+				d.drop(f)
+				f.Ignore()
+				return
+			}
 		}
-		return
-	}
-	began := len(p.buf) == 0 || len(whole) == len(data)
-	p.buf = p.buf[:0]
-	if e.tries++; e.tries >= maxTries {
-		d.drop(f)
-		f.Ignore()
-		return
-	}
-	if !began { // what came before was of no protocol, but this may begin one: STARTTLS and what follows it
-		d.probe(f, e, side, at, data)
+		// From its first byte on it is of no protocol, but a later segment may begin one: STARTTLS and what follows it.
+		if !p.next() {
+			return
+		}
 	}
 }
+
+// add adds a segment.
+func (p *probing) add(at flows.Stamp, data []byte) {
+	if len(p.buf) == 0 {
+		p.at = at
+	} else {
+		if len(p.later) == maxTries {
+			p.later = p.later[:maxTries-1] // the one before is part of what is before it
+		}
+		p.later = append(p.later, segment{len(p.buf), at})
+	}
+	p.buf = append(p.buf, data...)
+}
+
+// next lets go of the first segment. It reports false if there is no other.
+func (p *probing) next() bool {
+	if len(p.later) == 0 {
+		p.clear()
+		return false
+	}
+	n := p.later[0].from
+	p.at = p.later[0].at
+	p.buf = p.buf[:copy(p.buf, p.buf[n:])]
+	p.later = p.later[:copy(p.later, p.later[1:])]
+	for i := range p.later {
+		p.later[i].from -= n
+	}
+	return true
+}
+
+// feed gives a parser the segments.
+func (p *probing) feed(f *flows.Flow, e *session, side flows.Side) {
+	at, from := p.at, 0
+	for _, s := range p.later {
+		e.tcp.feed(f, side, at, p.buf[from:s.from])
+		at, from = s.at, s.from
+	}
+	if from < len(p.buf) {
+		e.tcp.feed(f, side, at, p.buf[from:])
+	}
+}
+
+func (p *probing) clear() { p.buf, p.later = p.buf[:0], p.later[:0] }
 
 // sslRequest returns the length of a packet at the beginning of b by which a client of MySQL
 // or MariaDB goes over to TLS, 0 if there is none. The client does not wait for an answer, so
@@ -359,7 +418,7 @@ func (d *Dispatcher) detach(f *flows.Flow, e *session, at flows.Stamp) {
 func (d *Dispatcher) Gap(f *flows.Flow, side flows.Side, at flows.Stamp, n int64) {
 	e := d.session(f)
 	if e.tcp == nil {
-		e.sides[side].buf = e.sides[side].buf[:0]
+		e.sides[side].clear()
 		return
 	}
 	e.tcp.gap(f, side, at, n)

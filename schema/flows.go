@@ -271,10 +271,11 @@ func FillFlow(dst *Flow, src *FlowSource, a *Arena) {
 		return
 	}
 	x := &src.TCP
-	if x.SYNTime != 0 && x.SYNACKTime >= x.SYNTime { // or else their times are not of one clock
+	seen := func(h flows.HandshakePackets) bool { return x.Handshake&h == h }
+	if seen(flows.SeenSYN|flows.SeenSYNACK) && x.SYNACKTime >= x.SYNTime { // or else their times are not of one clock
 		dst.SYNToSYNACK = a.Int64(x.SYNACKTime - x.SYNTime)
 	}
-	if x.SYNACKTime != 0 && x.HandshakeACKTime >= x.SYNACKTime {
+	if seen(flows.SeenSYNACK|flows.SeenHandshakeACK) && x.HandshakeACKTime >= x.SYNACKTime {
 		dst.SYNACKToACK = a.Int64(x.HandshakeACKTime - x.SYNACKTime)
 	}
 	fillTCP(&dst.FlowSrc, &x.Sides[flows.Initiator], f.Sides[flows.Initiator].Packets > 0, a)

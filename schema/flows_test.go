@@ -162,7 +162,8 @@ func sampleFlow() FlowSource {
 		LastTime:   1_000_000_000_500_000_001,
 		ICMPErrors: 1, ICMPErrorType: 3, ICMPErrorCode: 0,
 	}
-	x := flows.TCP{SYNTime: 1_000_000_000_000_000_001, SYNACKTime: 1_000_000_000_010_000_001, HandshakeACKTime: 1_000_000_000_010_500_001}
+	x := flows.TCP{SYNTime: 1_000_000_000_000_000_001, SYNACKTime: 1_000_000_000_010_000_001, HandshakeACKTime: 1_000_000_000_010_500_001,
+		Handshake: flows.SeenSYN | flows.SeenSYNACK | flows.SeenHandshakeACK}
 	f.NHistory = uint8(copy(f.HistoryBuf[:], "ShADadFf"))
 	for i := range f.Sides {
 		s := &f.Sides[i]

@@ -111,6 +111,7 @@ func flowSources(n int) []schema.FlowSource {
 		f.LastTime = now + r.Int64N(1_000_000_000)
 		f.Last = flows.Stamp{Time: f.LastTime, Pos: flows.NewPosition(1, uint64(10*i+9))}
 		x := &src[i].TCP
+		x.Handshake = flows.SeenSYN | flows.SeenSYNACK | flows.SeenHandshakeACK
 		x.SYNTime, x.SYNACKTime, x.HandshakeACKTime = now, now+r.Int64N(50_000_000), now+50_000_000+r.Int64N(1_000_000)
 		for s := range f.Sides {
 			n := uint64(3 + r.IntN(20))

@@ -182,6 +182,9 @@ func (p *Parser) message(side flows.Side, s *half, at flows.Stamp) {
 		if len(s.offer) > 0 {
 			return
 		}
+		if !whole && p.h.AfterGap {
+			return // what was not captured breaks no rule
+		}
 		var peer Peer
 		if !whole || !peer.parse(s.buf) {
 			p.malformed("kexinit")

@@ -133,7 +133,7 @@ func TestHandshakes(t *testing.T) {
 		"reset v2 client responder 1-8/0 | \"" + clientID + `" diffie-hellman-group-exchange-sha256 ssh-rsa , , , false HASSH | "` + serverID + `" diffie-hellman-group-exchange-sha256 ssh-rsa , , , true HASSH | ` + key + ` 0 false ""`,
 		`version_1 v1 client initiator 1-2/0 | "SSH-1.5-older"   , , , false  | "SSH-1.5-old"   , , , false  0 false ""`,
 		"closed v2 client initiator 1-2/0 | \"" + clientID + `"   , , , false  | "SSH-1.99-old"   , , , false  0 false ""`,
-		"established v2 client initiator 1-5/5 | \"" + clientID + `"   , , , true  | "` + serverID + `" curve25519-sha256,sntrup761x25519-sha512@openssh.com,kex-strict-s-v00@openssh.com rsa-sha2-512,ssh-ed25519 aes128-ctr,chacha20-poly1305@openssh.com,aes256-ctr hmac-sha2-256,hmac-sha2-256 none,none true HASSH 0 true "kexinit"`,
+		"established v2 client initiator 1-5/5 | \"" + clientID + `"   , , , true  | "` + serverID + `" curve25519-sha256,sntrup761x25519-sha512@openssh.com,kex-strict-s-v00@openssh.com rsa-sha2-512,ssh-ed25519 aes128-ctr,chacha20-poly1305@openssh.com,aes256-ctr hmac-sha2-256,hmac-sha2-256 none,none true HASSH 0 true ""`,
 		"gap v2 client initiator 1-5/0 | \"" + clientID + `" sntrup761x25519-sha512@openssh.com,curve25519-sha256,ext-info-c,kex-strict-c-v00@openssh.com ssh-ed25519,rsa-sha2-512 chacha20-poly1305@openssh.com,aes128-ctr,aes128-ctr,aes256-ctr hmac-sha2-256,hmac-sha2-512,hmac-sha2-256 none,zlib@openssh.com,none true HASSH | "` + serverID + `"   , , , false  0 true ""`,
 		"disconnected v2 client initiator 1-2/0 | \"" + clientID + `"   , , , false  | "` + serverID + `"   , , , false  2 false ""`,
 		"malformed v2 client initiator 1-2/0 | \"" + clientID + `"   , , , false  | ""   , , , false  0 false "packet_length"`,

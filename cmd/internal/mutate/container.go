@@ -54,7 +54,7 @@ func containers() []Relation {
 		in("erf", "an erf file of Ethernet frames: nothing changes. The format has no mark to be told by, so that times must be credible", func(p []Packet) []byte {
 			var b []byte
 			for i := range p {
-				if p[i].Time < 1e18 || p[i].Link != 1 || p[i].Orig > math.MaxUint16 || len(p[i].Data) > math.MaxUint16-20 || p[i].Time/1e9 > math.MaxUint32 || len(p[i].Data) == 0 || p[i].Orig < len(p[i].Data) {
+				if d := p[i].Time - p[0].Time; d < -86400e9 || d > 30*86400e9 || p[i].Time < 1e18 || p[i].Link != 1 || p[i].Orig > math.MaxUint16 || len(p[i].Data) > math.MaxUint16-20 || p[i].Time/1e9 > math.MaxUint32 || len(p[i].Data) == 0 || p[i].Orig < len(p[i].Data) {
 					return nil
 				}
 				le, be := binary.LittleEndian, binary.BigEndian

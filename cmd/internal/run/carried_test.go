@@ -174,6 +174,7 @@ func TestCarried(t *testing.T) {
 		{"proxy 1, then a protocol without a table", newTCP(25).c("PROXY TCP4 10.1.1.1 10.0.0.2 1025 25\r\n").s("220 mx.test ESMTP\r\n").c("EHLO me\r\n"), "smtp payload", nil, nil},
 		{"a protocol without a table, then tls", newTCP(25).s("220 mx.test ESMTP\r\n").c("EHLO me\r\n").s("250 STARTTLS\r\n").c("STARTTLS\r\n").s("220 go\r\n").c(client), "smtp payload", nil, []string{"inner.test"}},
 		{"ftp, AUTH TLS", newTCP(21).s("220 FTP server ready\r\n").c("AUTH TLS\r\n").s("234 go\r\n").c(client), "ftp payload", nil, []string{"inner.test"}},
+		{"STARTTLS and a hello in pieces", newTCP(25).s("220 mx.test ESMTP\r\n").c("EHLO me\r\n").s("250 STARTTLS\r\n").c("STAR").c("TTLS\r\n").s("220 go\r\n").c(client[:5]).c(client[5:]), "smtp payload", nil, []string{"inner.test"}},
 		{"imap, STARTTLS", newTCP(143).s("* OK ready\r\n").c("a1 STARTTLS\r\n").s("a1 OK go\r\n").c(client), "imap payload", nil, []string{"inner.test"}},
 		{"pop3, STLS", newTCP(110).s("+OK ready\r\n").c("STLS\r\n").s("+OK go\r\n").c(client), "pop3 payload", nil, []string{"inner.test"}},
 		{"ldap, StartTLS (RFC 4511 section 4.14)", newTCP(389).c("\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037").
