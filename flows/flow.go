@@ -62,6 +62,7 @@ type SideStats struct {
 
 	TTLMin, TTLMax uint8
 	TOS            uint8  // of the side's first packet; DSCP is its upper six bits
+	Rewritten      uint32 // of BadChecksums: those that are right for other addresses, which were changed after the capture
 	Fragments      uint64 // IP fragments that this side's datagrams were put together from
 	BadChecksums   uint64 // transport checksums; IPv4 header checksums too
 	Offloaded      uint64 // packets with a checksum that was left to the network card

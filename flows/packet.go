@@ -65,6 +65,7 @@ const (
 	PayloadCut                              // PayloadCaptured < PayloadLen
 	InOverflow                              // offsets point into the batch's overflow (fragments put together, datagrams inflated), not its block
 	ChecksumOffload                         // a checksum was left to the network card: it is not computed yet, and neither right nor wrong
+	Rewritten                               // BadIPChecksum, and BadChecksum or ChecksumOffload: the checksums are right for other addresses, which were changed after the capture
 )
 
 // MACs says where at Packet.Link the MAC addresses of a packet's hosts are.

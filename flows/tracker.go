@@ -513,6 +513,9 @@ func (t *Tracker) count(f *Flow, side Side, p *Packet) {
 			s.Offloaded++
 		}
 		if p.Flags&(BadChecksum|BadIPChecksum) != 0 {
+			if p.Flags&Rewritten != 0 {
+				s.Rewritten++
+			}
 			s.BadChecksums++
 			f.hist(side, 'c', s.BadChecksums)
 		}

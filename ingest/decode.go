@@ -27,7 +27,8 @@ type Decoder struct {
 	// is zero, or the sum of the pseudo-header alone, passes as not computed:
 	// so network stacks leave it to the network card. Some leave other values: in
 	// a capture of one's own traffic a bad checksum need not have been bad
-	// on the wire.
+	// on the wire. Nor need those of a packet whose checksums are right for other
+	// addresses (flows.Rewritten).
 	Checksums bool
 
 	// NoDecap leaves datagrams in tunnels over IP to the flow of their

@@ -72,7 +72,7 @@ func (d *Decoder) ipv4(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	p.TOS, p.TTL, p.Proto = h[1], h[8], h[9]
 	putIPv4(&p.Src, binary.LittleEndian.Uint32(h[12:]))
 	putIPv4(&p.Dst, binary.LittleEndian.Uint32(h[16:]))
-	p.Flags &^= flows.IPv6 | flows.BadIPChecksum | flows.ChecksumOffload
+	p.Flags &^= flows.IPv6 | flows.BadIPChecksum | flows.ChecksumOffload | flows.Rewritten
 	p.ID = binary.BigEndian.Uint16(h[4:])
 	if d.Checksums {
 		d.noSum = false
@@ -123,7 +123,7 @@ func (d *Decoder) ipv6(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	p.IPLen = uint32(min(total, 1<<32-1))
 	p.TOS, p.TTL = h[0]<<4|h[1]>>4, h[7]
 	p.Src, p.Dst = flows.Addr(h[8:24]), flows.Addr(h[24:40])
-	p.Flags = p.Flags&^(flows.BadIPChecksum|flows.ChecksumOffload) | flows.IPv6
+	p.Flags = p.Flags&^(flows.BadIPChecksum|flows.ChecksumOffload|flows.Rewritten) | flows.IPv6
 	p.ID = 0
 	d.noSum = false
 	return d.headers(buf, off+40, wire, next, p)

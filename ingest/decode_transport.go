@@ -75,7 +75,7 @@ func (d *Decoder) tcp(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	p.TCPFlags = binary.BigEndian.Uint16(h[12:]) & 0x0fff
 	p.Window, p.Checksum = binary.BigEndian.Uint16(h[14:]), binary.BigEndian.Uint16(h[16:])
 	if d.Checksums && d.whole(buf, wire, p) {
-		d.verify(buf[off:], p.Checksum, p)
+		d.verify(buf, off, p.Checksum, p)
 	}
 	return ports(buf, off, payload, wire, p)
 }
@@ -118,7 +118,7 @@ func (d *Decoder) udp(buf []byte, off, wire int, p *flows.Packet) Outcome {
 	}
 	p.Checksum = binary.BigEndian.Uint16(h[6:])
 	if whole {
-		d.verify(buf[off:], p.Checksum, p)
+		d.verify(buf, off, p.Checksum, p)
 	}
 	return ports(buf, off, off+8, wire, p)
 }
@@ -135,7 +135,7 @@ func (d *Decoder) icmp(buf []byte, off, wire int, v6 bool, p *flows.Packet) Outc
 	p.Checksum = binary.BigEndian.Uint16(b[2:])
 	if d.Checksums && d.whole(buf, wire, p) {
 		if v6 {
-			d.verify(b, p.Checksum, p)
+			d.verify(buf, off, p.Checksum, p)
 		} else if fold(sum(0, b)) != 0xffff && p.Checksum != 0 {
 			p.Flags |= flows.BadChecksum
 		}

@@ -79,6 +79,7 @@ type Capture struct {
 
 	// Beside the outcomes.
 	BadChecksums     uint64 // packets with a wrong IPv4 or transport checksum; 0 unless Config.Checksums
+	Rewritten        uint64 // of BadChecksums: those that are right for other addresses, changed after the capture
 	Offloaded        uint64 // packets with a checksum that was left to the network card, likewise
 	LimitsHit        uint64 // times that a bound of Config made something be given up
 	FragmentOverlaps uint64 // fragments that overlap others of their datagram without being the same again, or contradict its end
@@ -120,6 +121,7 @@ const (
 type counts struct {
 	outcomes     [NumOutcomes]uint64
 	badChecksums uint64
+	rewritten    uint64
 	offloaded    uint64
 	limitsHit    uint64
 	overlaps     uint64
@@ -130,6 +132,7 @@ func (c *counts) add(n *counts) {
 		c.outcomes[o] += v
 	}
 	c.badChecksums += n.badChecksums
+	c.rewritten += n.rewritten
 	c.offloaded += n.offloaded
 	c.limitsHit += n.limitsHit
 	c.overlaps += n.overlaps
@@ -141,6 +144,7 @@ func (c *Capture) add(n *counts) {
 		*c.outcome(Outcome(o)) += v
 	}
 	c.BadChecksums += n.badChecksums
+	c.Rewritten += n.rewritten
 	c.Offloaded += n.offloaded
 	c.LimitsHit += n.limitsHit
 	c.FragmentOverlaps += n.overlaps

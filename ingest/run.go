@@ -251,6 +251,9 @@ func (r *run) decode(d *Decoder, b *Batch) {
 		if flags&(flows.BadIPChecksum|flows.BadChecksum) != 0 {
 			c.badChecksums++
 		}
+		if flags&flows.Rewritten != 0 {
+			c.rewritten++
+		}
 		if flags&flows.ChecksumOffload != 0 {
 			c.offloaded++
 		}

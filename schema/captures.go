@@ -37,7 +37,7 @@ type Capture struct {
 	FilteredPackets      int64 `parquet:"filtered_packets,delta" id:"29" doc:"outcome: left out by a filter of the run on time, address, port or protocol"`
 
 	// Beside the outcomes.
-	BadChecksums int64  `parquet:"bad_checksums,delta" id:"24" doc:"beside the outcomes: packets whose IPv4 header or transport checksum is wrong; one that was left to the network card is not wrong"`
+	BadChecksums int64  `parquet:"bad_checksums,delta" id:"24" doc:"beside the outcomes: packets whose IPv4 header or transport checksum is wrong, the latter where all of the datagram was captured; one that was left to the network card is not wrong. They are in their flows, payload and all"`
 	LimitHits    int64  `parquet:"limit_hits,delta" id:"25" doc:"beside the outcomes: times that a bound of memory made something be given up for packets of this file; the sum of flows_evicted, holes_given_up, datagrams_given_up, parsers_given_up and pending_given_up"`
 	Error        string `parquet:"error,optional" id:"26" doc:"why the file could not be read to its end; what came before is in the tables"`
 	ErrorOffset  *int64 `parquet:"error_offset,optional" id:"27" doc:"byte offset of the error in the file, decompressed where it is compressed"`
@@ -45,6 +45,8 @@ type Capture struct {
 
 	OffloadChecksums int64 `parquet:"offload_checksums,delta" id:"34" doc:"beside the outcomes: packets with a checksum that was left to the network card, as of packets that the capturing host itself sent; decided packet by packet: the checksum is 0 or the pseudo-header's sum"`
 	Duplicates       int64 `parquet:"duplicate_packets,delta" id:"35" doc:"beside the outcomes: packets of flows that were captured more than once, in this input or one before it"`
+
+	RewrittenChecksums int64 `parquet:"rewritten_checksums,delta" id:"42" doc:"beside the outcomes: of bad_checksums, packets whose checksums are right for other addresses: IPv4 header and transport are out by the same difference (RFC 1624), as where the file was made anonymous without computing them again"`
 
 	// What the program that captured says, where it says it.
 	ReceivedPackets  *int64 `parquet:"received_packets,optional" id:"30" doc:"packets that the interfaces received, by the interface statistics of a pcapng; NULL: not given"`

@@ -79,7 +79,7 @@ type FlowSrc struct {
 	TTLMax            *int32   `parquet:"src_ttl_max,optional,dict" id:"106" doc:"by the initiator: largest IPv4 TTL or IPv6 hop limit"`
 	DSCP              *int32   `parquet:"src_dscp,optional,dict" id:"107" doc:"by the initiator: differentiated services code point of the first packet (RFC 2474)"`
 	Fragments         int64    `parquet:"src_fragments,delta" id:"108" doc:"by the initiator: IP fragments that the packets were put together from"`
-	BadChecksums      int64    `parquet:"src_bad_checksums,delta" id:"109" doc:"by the initiator: packets with a wrong IPv4 header or transport checksum; one that was left to the network card is not wrong"`
+	BadChecksums      int64    `parquet:"src_bad_checksums,delta" id:"109" doc:"by the initiator: packets with a wrong IPv4 header or transport checksum, the latter where all of the datagram was captured; one that was left to the network card is not wrong. Their payload is taken like any other"`
 	SizeMin           *int64   `parquet:"src_size_min_bytes,optional" id:"110" doc:"by the initiator: IP bytes of the smallest packet"`
 	SizeMean          *float64 `parquet:"src_size_mean_bytes,optional" id:"111" doc:"by the initiator: mean of the packets' IP bytes"`
 	SizeStddev        *float64 `parquet:"src_size_stddev_bytes,optional" id:"112" doc:"by the initiator: sample standard deviation of the packets' IP bytes; NULL below two packets"`
@@ -115,6 +115,7 @@ type FlowSrc struct {
 	DuplicateBytes    int64    `parquet:"src_duplicate_bytes,delta" id:"142" doc:"by the initiator: bytes of the duplicate packets, as src_bytes"`
 	DuplicatePayload  int64    `parquet:"src_duplicate_payload_bytes,delta" id:"143" doc:"by the initiator: transport payload of the duplicate packets, as src_payload_bytes"`
 	PayloadEntropy    *float64 `parquet:"src_payload_entropy,optional" id:"144" doc:"by the initiator: entropy of the payload in bits per byte, 0 to 8, to four decimals: of the first 65535 bytes captured; NULL: none, or not asked for; option"`
+	RewrittenSums     int64    `parquet:"src_rewritten_checksums,delta" id:"146" doc:"by the initiator: of src_bad_checksums, packets whose checksums are right for other addresses: IPv4 header and transport are out by the same difference (RFC 1624), as where a capture was made anonymous without computing them again"`
 	FirstPayload      []byte   `parquet:"src_first_payload,optional" id:"145" doc:"by the initiator: first bytes of payload: of the TCP stream in order, up to the first byte that was not captured; of the first datagram with payload otherwise; option"`
 }
 
@@ -129,7 +130,7 @@ type FlowDst struct {
 	TTLMax            *int32   `parquet:"dst_ttl_max,optional,dict" id:"206" doc:"by the responder: largest IPv4 TTL or IPv6 hop limit"`
 	DSCP              *int32   `parquet:"dst_dscp,optional,dict" id:"207" doc:"by the responder: differentiated services code point of the first packet (RFC 2474)"`
 	Fragments         int64    `parquet:"dst_fragments,delta" id:"208" doc:"by the responder: IP fragments that the packets were put together from"`
-	BadChecksums      int64    `parquet:"dst_bad_checksums,delta" id:"209" doc:"by the responder: packets with a wrong IPv4 header or transport checksum; one that was left to the network card is not wrong"`
+	BadChecksums      int64    `parquet:"dst_bad_checksums,delta" id:"209" doc:"by the responder: packets with a wrong IPv4 header or transport checksum, the latter where all of the datagram was captured; one that was left to the network card is not wrong. Their payload is taken like any other"`
 	SizeMin           *int64   `parquet:"dst_size_min_bytes,optional" id:"210" doc:"by the responder: IP bytes of the smallest packet"`
 	SizeMean          *float64 `parquet:"dst_size_mean_bytes,optional" id:"211" doc:"by the responder: mean of the packets' IP bytes"`
 	SizeStddev        *float64 `parquet:"dst_size_stddev_bytes,optional" id:"212" doc:"by the responder: sample standard deviation of the packets' IP bytes; NULL below two packets"`
@@ -165,6 +166,7 @@ type FlowDst struct {
 	DuplicateBytes    int64    `parquet:"dst_duplicate_bytes,delta" id:"242" doc:"by the responder: bytes of the duplicate packets, as dst_bytes"`
 	DuplicatePayload  int64    `parquet:"dst_duplicate_payload_bytes,delta" id:"243" doc:"by the responder: transport payload of the duplicate packets, as dst_payload_bytes"`
 	PayloadEntropy    *float64 `parquet:"dst_payload_entropy,optional" id:"244" doc:"by the responder: entropy of the payload in bits per byte, 0 to 8, to four decimals: of the first 65535 bytes captured; NULL: none, or not asked for; option"`
+	RewrittenSums     int64    `parquet:"dst_rewritten_checksums,delta" id:"246" doc:"by the responder: of dst_bad_checksums, packets whose checksums are right for other addresses: IPv4 header and transport are out by the same difference (RFC 1624), as where a capture was made anonymous without computing them again"`
 	FirstPayload      []byte   `parquet:"dst_first_payload,optional" id:"245" doc:"by the responder: first bytes of payload: of the TCP stream in order, up to the first byte that was not captured; of the first datagram with payload otherwise; option"`
 }
 
@@ -314,6 +316,7 @@ func fillSide(dst *FlowSrc, s *flows.SideStats, a *Arena) {
 	dst.Fragments = int64(s.Fragments)
 	dst.BadChecksums = int64(s.BadChecksums)
 	dst.OffloadChecksums = int64(s.Offloaded)
+	dst.RewrittenSums = int64(s.Rewritten)
 	dst.Duplicates = int64(s.Duplicates)
 	dst.DuplicateBytes = int64(s.DuplicateBytes)
 	dst.DuplicatePayload = int64(s.DuplicatePayloadBytes)

@@ -74,6 +74,42 @@ func TestRealOffload(t *testing.T) {
 	}
 }
 
+// TestRealRewritten: captures that were made anonymous, whose checksums are those of other addresses; and one whose
+// zeroed packets are wrong in their own way.
+func TestRealRewritten(t *testing.T) {
+	for name, want := range map[string][4]int64{ // bad, of these rewritten, left to the card, flows with only rewritten ones among the bad
+		"arkime+arkime/mysql-tls.pcap":               {10, 10, 0, 1},
+		"arkime+arkime/openssl-tls1_2.pcap":          {20, 20, 3, 1}, // both rewritten and left to the card
+		"zeek+zeek/chksums__ip4-tcp-bad-chksum.pcap": {1, 0, 0, 0},
+	} {
+		_, out := dataset(t, run.Config{Inputs: []string{corpusCapture(t, name)}})
+		c := read[schema.Capture](t, out, "captures")[0]
+		var bad, rewritten, left, whole int64
+		for _, f := range read[schema.Flow](t, out, "flows") {
+			b, r := f.FlowSrc.BadChecksums+f.FlowDst.BadChecksums, f.FlowSrc.RewrittenSums+f.FlowDst.RewrittenSums
+			bad, rewritten, left = bad+b, rewritten+r, left+f.FlowSrc.OffloadChecksums+f.FlowDst.OffloadChecksums
+			if b > 0 && b == r {
+				whole++
+			}
+		}
+		if got := [4]int64{bad, rewritten, left, whole}; got != want || c.BadChecksums != bad || c.RewrittenChecksums != rewritten || c.OffloadChecksums != left {
+			t.Errorf("%s: %d, want %d; the ledger has %d, %d, %d", name, got, want, c.BadChecksums, c.RewrittenChecksums, c.OffloadChecksums)
+		}
+	}
+}
+
+// TestRealDisorder: a response that was captured before its query by the file's order, and 36 ms after it by their times.
+func TestRealDisorder(t *testing.T) {
+	_, out := dataset(t, run.Config{Inputs: []string{corpusCapture(t, "arkime+arkime/dns-flags0110.pcap")}})
+	f, d := read[schema.Flow](t, out, "flows")[0], read[schema.DNS](t, out, "dns")
+	if f.SrcIP != "10.0.0.1" || f.Basis != "earliest_packet" || f.State != "SF" || f.History != "^cdCD" {
+		t.Errorf("the flow is of %s, by %s: %s %s", f.SrcIP, f.Basis, f.State, f.History)
+	}
+	if len(d) != 1 || d[0].SrcIP != f.SrcIP || d[0].Querier != "src" || d[0].Outcome != "answered" || *d[0].RTT != f.Duration {
+		t.Errorf("%d transactions, %+v", len(d), d)
+	}
+}
+
 // TestRealBodies: the 40 files that tshark exports from a capture, by their SHA-256.
 func TestRealBodies(t *testing.T) {
 	_, out := dataset(t, run.Config{Inputs: []string{corpusCapture(t, "OISF+suricata-verify/http-range-multiflows__input.pcap")}, BodyHash: true, BodyMIME: true})

@@ -252,6 +252,7 @@ func captureRow(input uint32, c *ingest.Capture, a acts) schema.Capture {
 		FilteredPackets:      int64(c.Filtered),
 		BadChecksums:         int64(c.BadChecksums),
 		OffloadChecksums:     int64(c.Offloaded),
+		RewrittenChecksums:   int64(c.Rewritten),
 		FragmentOverlaps:     int64(c.FragmentOverlaps),
 		LimitHits:            int64(c.LimitsHit + a.total()),
 		FlowsEvicted:         int64(a.flows),
