@@ -89,6 +89,30 @@ type Options struct {
 type Dataset struct {
 	dir    string
 	tables map[string]*Table
+	sha1   map[string]string // of certificates, by their SHA-256; nil: not read yet
+}
+
+// NewDataset returns a dataset of these tables, and of no others.
+func NewDataset(tables map[string]*Table) *Dataset { return &Dataset{tables: tables} }
+
+// sha1Of returns the SHA-1 of the certificate with a SHA-256, as hexadecimal
+// bytes divided by colons; empty where there is none.
+func (d *Dataset) sha1Of(sha256 string) string {
+	if d.sha1 == nil {
+		d.sha1 = map[string]string{}
+		t, _ := d.Table("certificates")
+		for i := range t.Len() {
+			var b strings.Builder
+			for k, c := range t.Get(i, "fingerprint_sha1") {
+				if k > 0 && k%2 == 0 {
+					b.WriteByte(':')
+				}
+				b.WriteRune(c)
+			}
+			d.sha1[t.Get(i, "fingerprint_sha256")] = b.String()
+		}
+	}
+	return d.sha1[sha256]
 }
 
 // Table returns the table. One that cannot be read has no rows, and why.

@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"encoding/json"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -62,13 +61,13 @@ func (p *suricata) views(c *Capture) []view {
 			if err != nil {
 				return nil, err
 			}
-			n, ok := countMatches(t, r["event_type"], match)
+			n, ok := countMatches(d, t, r["event_type"], match)
 			if !ok || carrierCheck(t, match) {
 				continue
 			}
 			raw := map[string]string{}
 			if r["event_type"] == "flow" && strconv.Itoa(n) != r["count"] {
-				turned, _ := countMatches(turnedAround(t), "flow", match)
+				turned, _ := countMatches(d, turnedAround(t), "flow", match)
 				raw["turned"] = strconv.Itoa(turned)
 				if len(match) == 1 { // all flows
 					raw["split"] = strconv.Itoa(n + splitByVLAN(t, rows))
@@ -167,191 +166,27 @@ func suricataTable(event string) string {
 	return ""
 }
 
-// countMatches returns how many rows a check finds, false where it asks for
-// what the table does not say.
-func countMatches(t *Table, event string, match map[string]any) (int, bool) {
-	names := make([]string, 0, len(match))
-	for k := range match {
-		names = append(names, k)
+// countMatches returns how many events a check finds, false where it asks for
+// what the tables do not say.
+func countMatches(d *Dataset, t *Table, event string, match map[string]any) (int, bool) {
+	want := map[string]string{}
+	for k, v := range match {
+		text, ok := eveWant(event, k, jsonText(v))
+		if !ok || !eveKnows(event, k) {
+			return 0, false
+		}
+		want[k] = text
 	}
-	slices.Sort(names)
 	n := 0
-	// Without rows, the fields still have to be known.
-	if t.Len() == 0 {
-		for _, k := range names {
-			if _, ok := suricataField(NewTable(nil, [][]string{nil}), 0, event, k, jsonText(match[k])); !ok {
-				return 0, false
-			}
-		}
-		return 0, true
-	}
-	for i := range t.Len() {
+	for _, e := range eveEvents(d, t, event) {
 		all := true
-		switch event {
-		case "tls":
-			all = t.Get(i, "transport") != "quic"
-		case "quic":
-			all = t.Get(i, "transport") == "quic"
-		case "dns", "mdns", "llmnr":
-			all = t.Get(i, "service") == event
+		for k, w := range want {
+			v, _ := e.value(k)
+			all = all && (v == Unknown || v == w)
 		}
-		for _, k := range names {
-			same, ok := suricataField(t, i, event, k, jsonText(match[k]))
-			if !ok {
-				return 0, false
-			}
-			all = all && same
-		}
-		if !all {
-			continue
-		}
-		n++
-		// A query and its response are an event each.
-		if match["dns.type"] == nil && match["dns.rcode"] == nil && event == "dns" && t.Get(i, "query_ts") != "" && t.Get(i, "response_ts") != "" {
+		if all {
 			n++
 		}
 	}
 	return n, true
-}
-
-// suricataField reports whether row i has the field as wanted; ok is false
-// where we do not have the field.
-func suricataField(t *Table, i int, event, field, want string) (same, ok bool) {
-	is := func(column string) (bool, bool) { return t.Get(i, column) == want, true }
-	if event != "flow" && (strings.HasPrefix(field, "src_") || strings.HasPrefix(field, "dest_")) {
-		return false, false // those of the message, while a row has those of the flow
-	}
-	switch field {
-	case "event_type":
-		return true, true
-	case "src_ip", "dest_ip", "src_port", "dest_port":
-		column := strings.Replace(field, "dest", "dst", 1)
-		if strings.HasSuffix(field, "ip") {
-			return t.Get(i, column) == canonicalIP(want), true
-		}
-		return is(column)
-	case "proto":
-		if event != "flow" {
-			return false, false
-		}
-		return strings.EqualFold(t.Get(i, "proto"), want), true
-	}
-	switch event + " " + field {
-	case "flow flow.pkts_toserver":
-		return is("src_packets")
-	case "flow flow.pkts_toclient":
-		return is("dst_packets")
-	case "flow flow.bytes_toserver":
-		return is("src_wire_bytes")
-	case "flow flow.bytes_toclient":
-		return is("dst_wire_bytes")
-	case "flow flow.age":
-		return strconv.FormatInt(t.Int(i, "end_ts")/1e9-t.Int(i, "ts")/1e9, 10) == want, true
-	case "flow app_proto":
-		app := t.Get(i, "app_proto")
-		switch want {
-		case "failed", "unknown":
-			return false, false // it says that it looked, of what we may know by another rule
-		case "krb5":
-			want = "kerberos"
-		case "ikev2":
-			want = "ike"
-		case "pgsql":
-			want = "postgresql"
-		}
-		return app == want, true
-	case "flow icmp_type", "flow icmp_code":
-		return is(field)
-	case "flow tcp.syn", "flow tcp.fin", "flow tcp.rst", "flow tcp.ack", "flow tcp.psh":
-		flag := strings.ToUpper(strings.TrimPrefix(field, "tcp.")[:1])
-		return strings.Contains(t.Get(i, "src_tcp_flags")+t.Get(i, "dst_tcp_flags"), flag) == (want == jsonText(true)), true
-	case "flow tcp.tcp_flags", "flow tcp.tcp_flags_ts", "flow tcp.tcp_flags_tc":
-		letters := ""
-		if field != "tcp.tcp_flags_tc" {
-			letters += t.Get(i, "src_tcp_flags")
-		}
-		if field != "tcp.tcp_flags_ts" {
-			letters += t.Get(i, "dst_tcp_flags")
-		}
-		bits := 0
-		for b := range 8 {
-			if strings.IndexByte(letters, flagLetters[b]) >= 0 {
-				bits |= 1 << b
-			}
-		}
-		return fmt.Sprintf("%02x", bits) == want, true
-
-	case "http http.status":
-		return is("status")
-	case "http http.http_method":
-		return is("method")
-	case "http http.url":
-		return is("target")
-	case "http http.hostname":
-		host, _, _ := strings.Cut(t.Get(i, "host"), ":")
-		return host == want, true
-	case "http http.http_user_agent":
-		return is("user_agent")
-	case "http http.redirect":
-		return is("location")
-	case "http http.http_content_type":
-		kind, _, _ := strings.Cut(t.Get(i, "response_content_type"), ";")
-		return kind == want, true
-	case "http http.protocol":
-		return "HTTP/"+t.Get(i, "version") == want, true
-	case "http http.http2.stream_id":
-		return is("stream_id")
-
-	case "tls tls.sni", "quic quic.sni":
-		return is("sni")
-	case "tls tls.version":
-		version := t.Get(i, "version")
-		if version == "" { // of a server that did not answer
-			version = t.Get(i, "client_version")
-		}
-		return suricataVersion(version) == want, true
-	case "tls tls.ja3.hash":
-		return is("ja3")
-	case "tls tls.ja3.string":
-		return is("ja3_string")
-	case "tls tls.ja3s.hash":
-		return is("ja3s")
-	case "tls tls.ja4", "quic quic.ja4":
-		return is("ja4")
-	case "quic quic.version":
-		return t.Get(i, "quic_version") == strings.TrimPrefix(want, "v"), true
-	case "tls tls.serial":
-		return strings.TrimLeft(strings.ReplaceAll(want, ":", ""), "0") == strings.TrimLeft(t.Get(i, "serial"), "0"), true
-
-	case "dns dns.type", "mdns mdns.type", "llmnr llmnr.type":
-		switch want {
-		case "query", "request":
-			return t.Get(i, "query_ts") != "", true
-		case "answer", "response":
-			return t.Get(i, "response_ts") != "", true
-		}
-	case "dns dns.id":
-		return is("id")
-	case "dns dns.rrname", "dns dns.queries[0].rrname":
-		return strings.EqualFold(strings.TrimSuffix(t.Get(i, "qname"), "."), want), true
-	case "dns dns.rrtype", "dns dns.queries[0].rrtype":
-		return is("qtype")
-	case "dns dns.rcode":
-		return is("rcode")
-	case "dns dns.version", "dns dns.tx_id":
-		return true, true // of the event's form
-	}
-	return false, false
-}
-
-// suricataVersion returns a version in Suricata's words.
-func suricataVersion(s string) string {
-	switch s {
-	case "TLSv1.0":
-		return "TLSv1"
-	case "TLSv1.3-draft14":
-		return "TLS 1.3 draft-<16"
-	}
-	s = strings.Replace(s, "TLSv", "TLS ", 1)
-	return strings.Replace(s, "-draft", " draft-", 1)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -109,11 +110,17 @@ func ReadTable(dir, name string) (*Table, error) {
 		}
 		return NewTable(nil, nil), nil
 	}
+	return ReadFiles(parts, nil, nil) // Glob sorts
+}
+
+// ReadFiles reads Parquet files of one table, in order: those of the columns, or
+// all where there are none, of the rows that keep wants, or all.
+func ReadFiles(files, columns []string, keep func(t *Table, row int) bool) (*Table, error) {
 	var t *Table
-	for _, p := range parts { // Glob sorts
-		u, err := readFile(p)
+	for _, p := range files {
+		u, err := readFile(p, columns, keep)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", filepath.Join(name, filepath.Base(p)), err)
+			return nil, fmt.Errorf("%s: %w", filepath.Join(filepath.Base(filepath.Dir(p)), filepath.Base(p)), err)
 		}
 		if t == nil {
 			t = u
@@ -124,10 +131,13 @@ func ReadTable(dir, name string) (*Table, error) {
 		}
 		t.rows = append(t.rows, u.rows...)
 	}
+	if t == nil {
+		t = NewTable(nil, nil)
+	}
 	return t, nil
 }
 
-func readFile(path string) (*Table, error) {
+func readFile(path string, wanted []string, keep func(*Table, int) bool) (*Table, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -142,13 +152,19 @@ func readFile(path string) (*Table, error) {
 		return nil, err
 	}
 	var columns []string
-	var listed []bool
+	var leaves []leafColumn
+	n := 0
 	for _, p := range pf.Schema().Columns() {
 		// The two inner names of a list (list.element) carry nothing.
 		name := strings.ReplaceAll(strings.Join(p, "."), ".list.element", "")
-		columns = append(columns, name)
 		leaf, _ := pf.Schema().Lookup(p...)
-		listed = append(listed, leaf.MaxRepetitionLevel > 0)
+		at := -1
+		if wanted == nil || slices.Contains(wanted, name) {
+			at = n
+			n++
+			columns = append(columns, name)
+		}
+		leaves = append(leaves, leafColumn{at, leaf.MaxRepetitionLevel > 0})
 	}
 	t := NewTable(columns, nil)
 	buf := make([]parquet.Row, 256)
@@ -157,7 +173,10 @@ func readFile(path string) (*Table, error) {
 		for {
 			n, err := rows.ReadRows(buf)
 			for _, r := range buf[:n] {
-				t.rows = append(t.rows, textRow(len(columns), listed, r))
+				t.rows = append(t.rows, textRow(len(columns), leaves, r))
+				if keep != nil && !keep(t, len(t.rows)-1) {
+					t.rows = t.rows[:len(t.rows)-1]
+				}
 			}
 			if errors.Is(err, io.EOF) {
 				break
@@ -177,13 +196,24 @@ func readFile(path string) (*Table, error) {
 	return t, nil
 }
 
-func textRow(columns int, listed []bool, r parquet.Row) []string {
+// leafColumn is a column of a file: where in a row it stands, -1 where it is not
+// wanted, and whether it is a list.
+type leafColumn struct {
+	at     int
+	listed bool
+}
+
+func textRow(columns int, leaves []leafColumn, r parquet.Row) []string {
 	row := make([]string, columns)
 	for i := range row {
 		row[i] = Null
 	}
-	r.Range(func(c int, vs []parquet.Value) bool {
-		if !listed[c] {
+	r.Range(func(leaf int, vs []parquet.Value) bool {
+		c := leaves[leaf].at
+		if c < 0 {
+			return true
+		}
+		if !leaves[leaf].listed {
 			row[c] = text(vs[0])
 			return true
 		}
