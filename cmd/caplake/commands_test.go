@@ -361,7 +361,7 @@ func TestCompare(t *testing.T) {
 	if code != exitDiffers || stderr != "" {
 		t.Fatalf("code %d, %q", code, stderr)
 	}
-	for _, want := range []string{"2  flows\n", "1  flows, by suricata eve.json\n", "1  lines that are no flows\n", "Open: differences that no rule explains\n", "\nmissing_here  1\n", " there 1\n"} {
+	for _, want := range []string{"2  flows\n", "1  flows, by suricata eve.json\n", "not compared  1  stats\n", "Open: differences that no rule explains\n", "\nmissing_here  1\n", " there 1\n"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}

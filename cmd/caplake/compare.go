@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/caplake/caplake/cmd/internal/compare"
@@ -70,13 +73,29 @@ func (c *command) compare(ctx context.Context, args []string) int {
 func writeComparison(w io.Writer, r *compare.Report) error {
 	var b bytes.Buffer
 	t := [][]string{{"dataset", humanCount(r.Flows), "flows"}, {"log", humanCount(r.Logged), "flows, by " + kindsOf(r.Logs)}}
-	if r.Skipped > 0 {
-		t = append(t, []string{"", humanCount(r.Skipped), "lines that are no flows"})
+	if r.Logged > 0 || len(r.Events) == 0 {
+		t = append(t, []string{"pairs", humanCount(r.Pairs), "one flow in both"},
+			[]string{"  equal", humanCount(r.Equal), ""},
+			[]string{"  explained", humanCount(r.Explained), "different by definition alone"},
+			[]string{"  open", humanCount(r.Open), "different"})
+	} else {
+		t = append(t, []string{"", "", "flows are not compared: the log has none"})
 	}
-	t = append(t, []string{"pairs", humanCount(r.Pairs), "one flow in both"},
-		[]string{"  equal", humanCount(r.Equal), ""},
-		[]string{"  explained", humanCount(r.Explained), "different by definition alone"},
-		[]string{"  open", humanCount(r.Open), "different"})
+	for i := range r.Events {
+		e := &r.Events[i]
+		t = append(t, []string{e.Log, humanCount(e.Logged), "events, of the table " + e.Table},
+			[]string{"  pairs", humanCount(e.Pairs), "one event and one row"},
+			[]string{"  equal", humanCount(e.Equal), ""},
+			[]string{"  explained", humanCount(e.Explained), "different by definition alone"},
+			[]string{"  open", humanCount(e.Open), "different" + fieldsOf(e.Fields)})
+	}
+	for i, l := range r.Left {
+		first := ""
+		if i == 0 {
+			first = "not compared"
+		}
+		t = append(t, []string{first, humanCount(l.Lines), l.Event})
+	}
 	writeTable(&b, t, "lrl")
 	for _, explained := range []bool{false, true} {
 		title := "Open: differences that no rule explains"
@@ -95,6 +114,10 @@ func writeComparison(w io.Writer, r *compare.Report) error {
 			fmt.Fprintf(&b, "\n%s  %s\n", f.Name, humanCount(f.Count))
 			b.WriteString(indented(f.Meaning, 4))
 			e := &f.Example
+			if e.Row != "" {
+				b.WriteString("    e.g. " + humanTime(e.TS) + "  " + e.Row + "\n      " + e.What + "\n")
+				continue
+			}
 			line := fmt.Sprintf("e.g. %s  %s > %s  protocol %d", humanTime(e.TS), e.Src, e.Dst, e.Proto)
 			for _, id := range e.FlowIDs {
 				line += fmt.Sprintf("  flow_id %d", id)
@@ -107,6 +130,18 @@ func writeComparison(w io.Writer, r *compare.Report) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// fieldsOf lists the fields that differ, the most frequent first.
+func fieldsOf(fields map[string]int64) string {
+	names := slices.SortedFunc(maps.Keys(fields), func(a, b string) int { return cmp.Or(cmp.Compare(fields[b], fields[a]), cmp.Compare(a, b)) })
+	for i, n := range names {
+		names[i] = fmt.Sprintf("%s in %s", n, humanCount(fields[n]))
+	}
+	if names == nil {
+		return ""
+	}
+	return ": " + strings.Join(names, ", ")
 }
 
 func kindsOf(logs []compare.Log) string {

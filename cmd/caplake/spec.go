@@ -102,17 +102,20 @@ tcpdump -i eth0 -c 1000 -w - | caplake query - "FROM tls"
 		name:     "compare",
 		summary:  "compare with Zeek or Suricata",
 		synopsis: "[flags] DATASET LOG...",
-		about: `Compares the flows of a dataset with the log that Zeek or Suricata made of the
-same traffic, and puts each difference into a class.
+		about: `Compares a dataset with the logs that Zeek or Suricata made of the same
+traffic, and puts each difference into a class.
 
-DATASET is a directory that convert wrote, in Parquet. LOG is a conn.log of
-Zeek (TSV or JSON) or an eve.json of Suricata (its flow events), plain or
-compressed by gzip or zstd, told by its content. Flows are joined by their
-Community ID, which is computed where the log has none, and by time; what is
-compared is whatever columns the log has. Nothing is written.
+DATASET is a directory that convert wrote, in Parquet. LOG is a conn, http,
+ssl, dns or quic log of Zeek (TSV or JSON) or an eve.json of Suricata (its
+events flow, http, tls, quic, dns and mdns; how many of which others it has is
+said), plain or compressed by gzip or zstd, told by its content. Flows are
+joined by their Community ID, which is computed where the log has none, and by
+time; the rows of the tables http, tls and dns with an event of the same
+endpoints that is the most like them. What is compared is whatever columns the
+log has. Nothing is written.
 
 ` + classesHelp(),
-		examples: `caplake compare out conn.log
+		examples: `caplake compare out conn.log http.log ssl.log dns.log
 caplake compare --json out eve.json.gz | jq '.classes[] | {class, count}'
 `,
 		exits: `0    done: what differs is explained by the rules of both

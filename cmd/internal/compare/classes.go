@@ -28,6 +28,11 @@ func Classes() []Class {
 		{"vlan", false, "another VLAN"},
 		{"service", false, "both name an application protocol, and not the same"},
 		{"service_only_there", false, "the log names an application protocol, the dataset none"},
+		{"event_missing_here", false, "an event of the log (of HTTP, TLS, DNS) that no row of the dataset is"},
+		{"event_missing_there", false, "a row of the dataset of a kind that the log has, without an event"},
+		{"event_differs", false, "an event and its row, of which a field differs"},
+		{"event_unfinished", true, "a row of the dataset that says that the exchange or handshake was not finished, without an event: logs leave it out"},
+		{"event_http2", true, "a row of HTTP/2, of which Zeek's http.log has nothing"},
 		{"service_only_here", true, "the dataset names an application protocol, the log none"},
 		{"timeout", true, "one side has several flows where the other has one: it was cut where nothing came for some time. Here: end_reason is idle_timeout or active_timeout. There: reason is timeout, or the next flow began a second or more after the last packet"},
 		{"split", true, "one side has several flows where the other has one, cut at no pause: a close, a reused tuple, a bound of memory"},
@@ -39,8 +44,8 @@ func Classes() []Class {
 		{"link_layer", true, "bytes with more or fewer of the headers below IP, padding and tunnels included"},
 		{"community_id", true, "the log's Community ID is not that of its tuple with seed 0; flows are joined by the one that is"},
 		{"protocol_not_logged", true, "a flow of the dataset of an IP protocol of which the log has no flow at all"},
-		{"outside_log", true, "a flow of the dataset before the log begins or after it ends"},
-		{"outside_dataset", true, "a flow of the log before the dataset begins or after it ends"},
+		{"outside_log", true, "a flow or row of the dataset before the log begins or after it ends"},
+		{"outside_dataset", true, "a flow or event of the log before the dataset begins or after it ends"},
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package compare holds the flows of a dataset against the log that another
-// program made of the same traffic: Zeek's conn.log or Suricata's eve.json.
+// Package compare holds a dataset against the logs that another program made of
+// the same traffic: Zeek's conn, http, ssl, dns and quic logs, or Suricata's eve.json.
 //
 // Flows are joined by their Community ID, which is computed from the tuple for
 // both, and by time. Each difference is put into a class. Some classes are
@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -38,7 +39,10 @@ type Report struct {
 	Logs    []Log `json:"logs"`
 	Flows   int64 `json:"flows"`   // of the dataset
 	Logged  int64 `json:"logged"`  // of the logs
-	Skipped int64 `json:"skipped"` // lines of the logs that are no flows
+	Skipped int64 `json:"skipped"` // lines of the logs that are not compared
+
+	Left   []Left   `json:"left,omitempty"`   // what they are
+	Events []Events `json:"events,omitempty"` // what is no flow and was compared
 
 	Pairs     int64 `json:"pairs"` // flows of the dataset and of the logs, one to one
 	Equal     int64 `json:"equal"` // pairs of which no class is
@@ -68,8 +72,9 @@ type Example struct {
 	Proto   int      `json:"ip_proto"`
 	Src     string   `json:"src"`
 	Dst     string   `json:"dst"`
-	TS      int64    `json:"ts"`   // ns since 1970
-	What    string   `json:"what"` // what is here, and what is there
+	TS      int64    `json:"ts"`            // ns since 1970
+	Row     string   `json:"row,omitempty"` // of an event: what the other fields would say
+	What    string   `json:"what"`          // what is here, and what is there
 
 	key [20]byte // breaks ties
 }
@@ -130,6 +135,9 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		c.Held = defaultHeld
 	}
 	parts := 1 + (x.report.Flows+x.report.Logged)/int64(c.Held)
+	if x.report.Logged == 0 && len(x.events) > 0 {
+		parts = 0 // of logs without flows
+	}
 	for part := range parts {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -137,6 +145,9 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		if err := x.pass(d, logs, uint32(part), uint32(parts)); err != nil {
 			return nil, err
 		}
+	}
+	if err := x.allEvents(ctx, d, logs, int64(c.Held)); err != nil {
+		return nil, err
 	}
 	for i, p := range c.Logs {
 		x.report.Logs = append(x.report.Logs, Log{p, logs.kinds[i]})
@@ -154,9 +165,11 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 type comparison struct {
 	report Report
 	found  map[string]*Found
+	events map[eventKind]*Events
 
 	// Of both sides, when they begin, and of the log, which protocols it has.
 	ours, theirs span
+	eventTimes   span // of the log's events that are no flows
 	logged       [256]bool
 }
 
@@ -174,6 +187,8 @@ func (s *span) add(f *flow, n int64) {
 // survey counts, and finds what a class needs to know of the whole.
 func (x *comparison) survey(d *dataset, logs *logReader) error {
 	x.found = map[string]*Found{}
+	x.events = map[eventKind]*Events{}
+	logs.onEvent = x.countEvent
 	err := logs.each(func(f *flow) {
 		x.theirs.add(f, x.report.Logged)
 		x.report.Logged++
@@ -182,7 +197,11 @@ func (x *comparison) survey(d *dataset, logs *logReader) error {
 	if err != nil {
 		return err
 	}
-	x.report.Skipped = logs.skipped
+	logs.onEvent = nil
+	for _, what := range slices.Sorted(maps.Keys(logs.left)) {
+		x.report.Left = append(x.report.Left, Left{what, logs.left[what]})
+		x.report.Skipped += logs.left[what]
+	}
 	return d.each(func(f *flow) {
 		x.ours.add(f, x.report.Flows)
 		x.report.Flows++

@@ -50,9 +50,17 @@ type row struct {
 
 // dataset reads the flows of a dataset.
 type dataset struct {
-	files []string
+	files []string // of the table flows
 	rows  int64
 	words map[string]string
+
+	others map[string]otherTable // by name
+}
+
+// otherTable is a table of which events are rows.
+type otherTable struct {
+	files []string
+	rows  int64
 }
 
 func openDataset(dir string) (*dataset, error) {
@@ -76,18 +84,20 @@ func openDataset(dir string) (*dataset, error) {
 	if m.FileFormat != "parquet" {
 		return nil, fmt.Errorf("%s: the files are in the format %q; only those of Parquet are read", dir, m.FileFormat)
 	}
-	d := &dataset{words: map[string]string{}}
+	d := &dataset{words: map[string]string{}, others: map[string]otherTable{}}
 	for _, t := range m.Tables {
-		if t.Name != "flows" {
-			continue
-		}
-		d.rows += t.Rows
+		other := otherTable{rows: t.Rows}
 		for _, f := range t.Files {
 			if !filepath.IsLocal(filepath.FromSlash(f.Name)) {
 				return nil, fmt.Errorf("%s: manifest.json names the file %q", dir, f.Name)
 			}
-			d.files = append(d.files, filepath.Join(dir, filepath.FromSlash(f.Name)))
+			other.files = append(other.files, filepath.Join(dir, filepath.FromSlash(f.Name)))
 		}
+		if t.Name == "flows" {
+			d.files, d.rows = other.files, other.rows
+			continue
+		}
+		d.others[t.Name] = other
 	}
 	return d, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/caplake/caplake/cmd/internal/conformance"
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/schema"
 )
@@ -25,7 +26,7 @@ import (
 type Kind string
 
 const (
-	Zeek     Kind = "zeek conn.log"
+	Zeek     Kind = "zeek conn.log" // and "zeek http.log" and others
 	Suricata Kind = "suricata eve.json"
 )
 
@@ -38,9 +39,16 @@ type logReader struct {
 	arena *schema.Arena
 	words map[string]string // text that recurs
 
-	kinds   []Kind // of the paths, once read
-	skipped int64  // lines that are no flows, of the last pass
+	kinds []Kind           // of the paths, once read
+	left  map[string]int64 // lines that are not compared by what they are, of the last pass
+
+	// onEvent takes what is no flow but has a table; nil: it is not wanted. The
+	// text of row is as conformance.MatchLog has it.
+	onEvent func(e eventKind, row map[string]string)
 }
+
+// eventKind is what an event is: in eve.json its event_type, of Zeek the log's name.
+type eventKind struct{ program, event string }
 
 func newLogReader(paths []string) *logReader {
 	return &logReader{paths: paths, arena: new(schema.Arena), words: map[string]string{}, kinds: make([]Kind, len(paths))}
@@ -48,7 +56,7 @@ func newLogReader(paths []string) *logReader {
 
 // each calls f with every flow of the logs.
 func (r *logReader) each(f func(*flow)) error {
-	r.skipped = 0
+	r.left = map[string]int64{}
 	for i, p := range r.paths {
 		if err := r.file(i, p, f); err != nil {
 			return fmt.Errorf("%s: %w", p, err)
@@ -87,9 +95,6 @@ func (r *logReader) file(i int, path string, f func(*flow)) error {
 			r.kinds[i] = kind
 		}
 		if fl == nil {
-			if line[0] != '#' {
-				r.skipped++
-			}
 			continue
 		}
 		f(fl)
@@ -100,7 +105,7 @@ func (r *logReader) file(i int, path string, f func(*flow)) error {
 		return err
 	}
 	if r.kinds[i] == "" {
-		return errors.New("neither a conn.log of Zeek (TSV or JSON) nor an eve.json of Suricata")
+		return errors.New("neither a log of Zeek (TSV or JSON) that is compared nor an eve.json of Suricata")
 	}
 	return nil
 }
@@ -133,20 +138,112 @@ func (r *logReader) line(line []byte, fields *zeekFields) (*flow, Kind, error) {
 			return nil, "", err
 		}
 		if e.EventType != "flow" {
-			return nil, Suricata, nil
+			return nil, Suricata, r.jsonEvent(eventKind{"suricata", e.EventType}, line)
 		}
 		fl, err := r.suricata(&e)
+		if fl == nil && err == nil {
+			r.left["flow of another protocol"]++
+		}
 		return fl, Suricata, err
 	}
 	var z zeekJSON
 	if err := json.Unmarshal(line, &z); err != nil {
 		return nil, "", err
 	}
-	if z.OrigH == "" {
-		return nil, "", nil
+	if log := z.log(); log != "conn" {
+		kind := zeekLog(log)
+		if conformance.LogTable("zeek", log) == "" {
+			kind = ""
+		}
+		return nil, kind, r.jsonEvent(eventKind{"zeek", log}, line)
 	}
 	fl, err := r.zeek(&z)
+	if fl == nil && err == nil {
+		r.left["conn of an unknown transport"]++
+	}
 	return fl, Zeek, err
+}
+
+// log names the log that a row in JSON is of, by the fields that each has.
+func (z *zeekJSON) log() string {
+	switch {
+	case z.Path != "":
+		return z.Path
+	case z.OrigH == "":
+		return "another log"
+	case z.State != "" || z.OrigPkts != "":
+		return "conn"
+	case z.TransDepth != nil:
+		return "http"
+	case z.TransID != nil:
+		return "dns"
+	case z.InitialDCID != nil:
+		return "quic"
+	case z.Established != nil:
+		return "ssl"
+	case z.Proto != "":
+		return "conn"
+	}
+	return "another log"
+}
+
+// zeekLog is the kind of a log of Zeek.
+func zeekLog(name string) Kind { return Kind("zeek " + name + ".log") }
+
+// jsonEvent gives an event to who wants it, or counts it among what is left.
+func (r *logReader) jsonEvent(kind eventKind, line []byte) error {
+	if conformance.LogTable(kind.program, kind.event) == "" {
+		r.left[kind.event]++
+		return nil
+	}
+	if r.onEvent == nil {
+		return nil
+	}
+	var m map[string]any
+	if err := json.Unmarshal(line, &m); err != nil {
+		return err
+	}
+	row := map[string]string{}
+	flatten(row, "", m)
+	var at int64
+	var err error
+	if kind.program == "suricata" {
+		at, err = eveTime(row["timestamp"])
+	} else if ts, _ := m["ts"].(string); ts != "" {
+		at, err = zeekTime(`"` + ts + `"`)
+	} else {
+		at, err = zeekTime(row["ts"])
+	}
+	if err != nil {
+		return err
+	}
+	row["ts"] = fmt.Sprintf("%d.%09d", at/1e9, at%1e9)
+	r.onEvent(kind, row)
+	return nil
+}
+
+// flatten puts what is in v into row under its dotted path: a list of objects by
+// index, of others its elements and, with commas, the whole.
+func flatten(row map[string]string, path string, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			if path != "" {
+				k = path + "." + k
+			}
+			flatten(row, k, e)
+		}
+	case []any:
+		texts := make([]string, len(v))
+		for i, e := range v {
+			texts[i] = strings.ReplaceAll(conformance.JSONText(e), ",", `\x2c`) // as Zeek's own format has it
+			flatten(row, fmt.Sprintf("%s[%d]", path, i), e)
+		}
+		row[path] = strings.Join(texts, ",")
+	case nil:
+	default:
+		row[path] = conformance.JSONText(v)
+	}
 }
 
 // word returns b's text, the same for the same.
@@ -190,6 +287,7 @@ func keyOf(id string) (key [20]byte, ok bool) {
 // zeekFields is the head of a log in TSV: which field stands where.
 type zeekFields struct {
 	at           map[string]int
+	log          string // its name: conn, http
 	separator    string
 	unset, empty string
 }
@@ -210,19 +308,30 @@ func (r *logReader) zeekTSV(line []byte, h *zeekFields) (*flow, Kind, error) {
 			h.unset = value
 		case name == "empty_field":
 			h.empty = value
-		case name == "path" && value != "" && !strings.HasPrefix(value, "conn"):
-			return nil, "", fmt.Errorf("a %s.log of Zeek, not a conn.log", value)
+		case name == "path" && value != "":
+			if h.log = value; strings.HasPrefix(value, "conn") {
+				h.log = "conn"
+			} else if conformance.LogTable("zeek", value) == "" {
+				return nil, "", fmt.Errorf("a %s.log of Zeek; compared are conn, http, ssl, dns and quic", value)
+			}
 		case name == "fields":
 			h.at = map[string]int{}
 			for i, f := range strings.Split(value, h.separator) {
 				h.at[f] = i
 			}
-			for _, f := range []string{"ts", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto"} {
+			needed := []string{"ts", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto"}
+			if h.log != "" && h.log != "conn" {
+				needed = needed[:5]
+			}
+			for _, f := range needed {
 				if _, ok := h.at[f]; !ok {
 					return nil, "", fmt.Errorf("the log has no field %s", f)
 				}
 			}
-			return nil, Zeek, nil
+			if h.log == "" {
+				h.log = "conn"
+			}
+			return nil, zeekLog(h.log), nil
 		}
 		return nil, "", nil
 	}
@@ -236,6 +345,16 @@ func (r *logReader) zeekTSV(line []byte, h *zeekFields) (*flow, Kind, error) {
 			return ""
 		}
 		return values[i]
+	}
+	if h.log != "conn" {
+		if r.onEvent != nil {
+			row := map[string]string{}
+			for name := range h.at {
+				row[name] = get(name)
+			}
+			r.onEvent(eventKind{"zeek", h.log}, row)
+		}
+		return nil, zeekLog(h.log), nil
 	}
 	number := func(name string) json.Number { return json.Number(get(name)) }
 	fl, err := r.zeek(&zeekJSON{
@@ -274,6 +393,13 @@ type zeekJSON struct {
 	RespIPBytes json.Number     `json:"resp_ip_bytes"`
 	CommunityID string          `json:"community_id"`
 	VLAN        json.Number     `json:"vlan"`
+
+	// Of any log, and what others than conn.log have in every row.
+	Path        string          `json:"_path"`
+	TransDepth  json.RawMessage `json:"trans_depth"`
+	TransID     json.RawMessage `json:"trans_id"`
+	Established json.RawMessage `json:"established"`
+	InitialDCID json.RawMessage `json:"client_initial_dcid"`
 }
 
 func (r *logReader) zeek(z *zeekJSON) (f *flow, err error) {

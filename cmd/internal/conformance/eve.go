@@ -90,7 +90,7 @@ func eveWant(event, field, want string) (string, bool) {
 	case strings.HasSuffix(field, "name"):
 		return strings.ToLower(strings.TrimSuffix(want, ".")), true
 	}
-	switch want { // true and false, as jsonText has them
+	switch want { // true and false, as JSONText has them
 	case "T":
 		return "true", true
 	case "F":

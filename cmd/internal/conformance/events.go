@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -42,7 +41,7 @@ func LogColumns(table string) []string {
 }
 
 // MatchLog pairs events of a log with the rows of d. An event is its fields by
-// name, as dotted paths, with the text of jsonText; "ts" is its time in decimal seconds.
+// name, as dotted paths, with the text of JSONText; "ts" is its time in decimal seconds.
 func MatchLog(program, event string, events []map[string]string, d *Dataset, accept func(*Evidence) string) (Tally, []Difference, error) {
 	table := LogTable(program, event)
 	t, err := d.Table(table)
@@ -134,9 +133,4 @@ func eveRecords(event string, events []map[string]string, d *Dataset, t *Table) 
 		}
 	}
 	return set
-}
-
-// PairKey names two endpoints, whichever is first.
-func PairKey(ip1 string, port1 int64, ip2 string, port2 int64) string {
-	return pairOf(ip1, strconv.FormatInt(port1, 10), ip2, strconv.FormatInt(port2, 10))
 }

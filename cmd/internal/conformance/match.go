@@ -72,6 +72,8 @@ type Difference struct {
 	Row      string   `json:"row"`
 	Accepted string   `json:"accepted,omitempty"` // of a missing or extra row: the class
 	Columns  []Column `json:"columns,omitempty"`
+
+	Time int64 `json:"-"` // of the row, or of ours where there is no other
 }
 
 // Column is a column in which a row differs.
@@ -293,7 +295,7 @@ func Match(k *Kind, truth, ours []Record, accept func(*Evidence) string) (Tally,
 				tally.missing(k.Main, t.Main)
 				tally.missing(k.More, t.More)
 			}
-			diffs = append(diffs, Difference{What: "missing", Row: t.describe(k), Accepted: class})
+			diffs = append(diffs, Difference{What: "missing", Row: t.describe(k), Accepted: class, Time: t.Time})
 			continue
 		}
 		o := &ours[pair[i]]
@@ -340,11 +342,11 @@ func Match(k *Kind, truth, ours []Record, accept func(*Evidence) string) (Tally,
 			if mainAccepted == main {
 				tally.AcceptedDiffer++
 			}
-			diffs = append(diffs, Difference{What: "differ", Row: t.Label, Columns: columns})
+			diffs = append(diffs, Difference{What: "differ", Row: t.Label, Columns: columns, Time: t.Time})
 		default:
 			tally.Equal++
 			if len(columns) > 0 {
-				diffs = append(diffs, Difference{What: "secondary", Row: t.Label, Columns: columns})
+				diffs = append(diffs, Difference{What: "secondary", Row: t.Label, Columns: columns, Time: t.Time})
 			}
 		}
 	}
@@ -355,7 +357,7 @@ func Match(k *Kind, truth, ours []Record, accept func(*Evidence) string) (Tally,
 			if class != "" {
 				addCounts(&tally.ExtraClasses, map[string]int{class: 1})
 			}
-			diffs = append(diffs, Difference{What: "extra", Row: ours[j].describe(k), Accepted: class})
+			diffs = append(diffs, Difference{What: "extra", Row: ours[j].describe(k), Accepted: class, Time: ours[j].Time})
 		}
 	}
 	return tally, diffs

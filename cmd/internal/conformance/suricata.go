@@ -91,7 +91,7 @@ func splitByVLAN(t *Table, checks []map[string]string) int {
 	for _, r := range checks {
 		var match map[string]any
 		if json.Unmarshal([]byte(r["match_json"]), &match) == nil && r["event_type"] == "flow" && r["count"] == "1" && match["vlan"] != nil {
-			vlans[canonicalIP(jsonText(match["src_ip"]))] = jsonText(match["vlan"])
+			vlans[canonicalIP(JSONText(match["src_ip"]))] = JSONText(match["vlan"])
 		}
 	}
 	n := 0
@@ -120,7 +120,7 @@ func unsignedJA4(t *Table, ja4 string) int {
 // carrierCheck reports whether a check is of flows to a port that carries our
 // flows: Suricata has a flow for each of the carriers, while they are columns of ours.
 func carrierCheck(t *Table, match map[string]any) bool {
-	if p := jsonText(match["dest_port"]); match["dest_port"] == nil || !tunnelPorts[p] {
+	if p := JSONText(match["dest_port"]); match["dest_port"] == nil || !tunnelPorts[p] {
 		return false
 	}
 	for i := range t.Len() {
@@ -171,7 +171,7 @@ func suricataTable(event string) string {
 func countMatches(d *Dataset, t *Table, event string, match map[string]any) (int, bool) {
 	want := map[string]string{}
 	for k, v := range match {
-		text, ok := eveWant(event, k, jsonText(v))
+		text, ok := eveWant(event, k, JSONText(v))
 		if !ok || !eveKnows(event, k) {
 			return 0, false
 		}

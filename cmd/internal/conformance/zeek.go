@@ -278,7 +278,7 @@ func parseZeekLog(s string) ([]zeekRow, error) {
 			}
 			r := zeekRow{}
 			for k, v := range m {
-				r[zeekName(k)] = jsonText(v)
+				r[zeekName(k)] = JSONText(v)
 			}
 			rows = append(rows, r)
 		default:
@@ -309,7 +309,9 @@ func parseZeekLog(s string) ([]zeekRow, error) {
 	return rows, nil
 }
 
-func jsonText(v any) string {
+// JSONText returns a value of JSON as the logs compared have it: T and F, numbers
+// in decimal, lists with commas.
+func JSONText(v any) string {
 	switch v := v.(type) {
 	case string:
 		return v
@@ -323,7 +325,7 @@ func jsonText(v any) string {
 	case []any:
 		var s []string
 		for _, e := range v {
-			s = append(s, jsonText(e))
+			s = append(s, JSONText(e))
 		}
 		return strings.Join(s, ",")
 	}
