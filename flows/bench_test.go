@@ -29,9 +29,22 @@ func segments(n, size int) func() (*Packet, []byte) {
 	}
 }
 
+// The benchmarks named Layer, here and in packages ingest and parsers, are of a packet in each layer:
+//
+//	go test -run '^$' -bench Layer ./flows ./ingest ./parsers
+//
+// published-ns is what flowscope 0.3 says of the same work of its own, on a workstation that it does not name: five-tuple
+// extraction 115, tracker 315 to 450 from 1 to 10,000 flows, reassembler 87 for 1,500 bytes in
+// order, session driver with a parser that does nothing 500 to 800.
+const published = "published-ns"
+
 // BenchmarkLayerTracker is a packet without payload, found and counted.
 func BenchmarkLayerTracker(b *testing.B) {
-	for _, n := range []int{1, 100, 10_000} {
+	for _, c := range []struct {
+		flows  int
+		theirs float64
+	}{{1, 315}, {100, 340}, {10_000, 450}} {
+		n := c.flows
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			t := NewTracker(Config{}, nothing{})
 			next := segments(n, 0)
@@ -43,6 +56,7 @@ func BenchmarkLayerTracker(b *testing.B) {
 			for range b.N {
 				t.Add(next())
 			}
+			b.ReportMetric(c.theirs, published)
 		})
 	}
 }
@@ -62,4 +76,5 @@ func BenchmarkLayerReassembler(b *testing.B) {
 		t.bytes(f, x, Initiator, Stamp{p.Time, p.Pos}, seq, 1460, data[40:])
 		seq += 1460
 	}
+	b.ReportMetric(87, published)
 }

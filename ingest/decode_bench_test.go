@@ -8,6 +8,25 @@ import (
 	"github.com/caplake/caplake/flows"
 )
 
+// BenchmarkLayerDecode is a TCP segment's headers made a flows.Packet, hash included. See the benchmarks of package flows.
+func BenchmarkLayerDecode(b *testing.B) {
+	data := cat(eth(0x0800, ip4(6, cat(be16(1000), be16(80), make([]byte, 8), []byte{0x50, 0x10}, make([]byte, 6), make([]byte, 1000)))))
+	r := Record{CapLen: uint32(len(data)), OrigLen: uint32(len(data))}
+	var (
+		d      Decoder
+		p      flows.Packet
+		encaps []flows.Encap
+	)
+	b.ReportAllocs()
+	for b.Loop() {
+		p = flows.Packet{WireLen: r.OrigLen}
+		if d.Decode(1, data, r, &p, &encaps) != OutcomeFlow || p.DstPort != 80 {
+			b.Fatal("no segment")
+		}
+	}
+	b.ReportMetric(115, "published-ns")
+}
+
 // BenchmarkDecode decodes the packets of the little-endian pcap file that
 // CAPLAKE_BENCH names, from memory.
 func BenchmarkDecode(b *testing.B) {

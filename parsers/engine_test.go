@@ -385,9 +385,14 @@ func TestLines(t *testing.T) {
 	}.Test(t)
 }
 
-func BenchmarkEngine(b *testing.B) {
-	for _, n := range []int{1, 100, 10_000} {
-		b.Run(fmt.Sprint("no-op/", n), func(b *testing.B) {
+// BenchmarkLayerEngine is a segment, handed to a parser that does nothing. See the benchmarks of package flows.
+func BenchmarkLayerEngine(b *testing.B) {
+	for _, c := range []struct {
+		flows  int
+		theirs float64
+	}{{1, 500}, {10_000, 800}} {
+		n := c.flows
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
 			e := parsers.NewEngine(parsers.Config{}, parsers.On(nothing("nothing"), func(parsers.Event[int]) {}))
 			s := segments(n)
@@ -398,6 +403,7 @@ func BenchmarkEngine(b *testing.B) {
 			for range b.N {
 				e.Add(s())
 			}
+			b.ReportMetric(c.theirs, "published-ns")
 		})
 	}
 }
