@@ -73,11 +73,18 @@ func (t *Tracker) bytes(f *Flow, x *TCP, side Side, at Stamp, seq, n uint32, dat
 		return
 	}
 	if d > maxAhead || d < -maxAhead {
+		if next := st.next; st.heldRef != 0 {
+			// A hole that the peer has acknowledged for long is given up by now, and what comes is nearer.
+			if t.acknowledged(f, x, side, at); st.next != next {
+				t.bytes(f, x, side, at, seq, n, data)
+				return
+			}
+		}
 		if !t.copied {
 			stats.OutOfOrder++
 		}
 		if peer := &x.streams[side.Other()]; d > 0 && peer.hasAck && int32(peer.ack-seq) >= 0 {
-			t.giveUp(f, x, side, at, seq) // that much was lost: the peer is already there
+			t.skipTo(f, x, side, at, seq) // that much was lost: the peer is already there
 			t.bytes(f, x, side, at, seq, n, data)
 		}
 		return
@@ -279,6 +286,26 @@ func (t *Tracker) giveUp(f *Flow, x *TCP, side Side, at Stamp, seq uint32) {
 	t.countGap(f, x, side, uint64(n))
 	if !f.ignore && !st.finTold {
 		t.consumer.Gap(f, side, at, int64(n))
+	}
+}
+
+// skipTo gives up all holes below seq, which is ahead, and hands on what is held between them.
+func (t *Tracker) skipTo(f *Flow, x *TCP, side Side, at Stamp, seq uint32) {
+	st := &x.streams[side]
+	for st.heldRef != 0 {
+		first := (*t.pool.list(st))[0].seq
+		if first-st.next >= seq-st.next {
+			break
+		}
+		t.giveUp(f, x, side, at, first)
+		t.drain(f, x, side)
+		if int32(seq-st.next) <= 0 {
+			return
+		}
+	}
+	t.giveUp(f, x, side, at, seq)
+	if st.heldRef != 0 {
+		t.drain(f, x, side)
 	}
 }
 

@@ -185,7 +185,10 @@ func (t *Tracker) segment(f *Flow, side Side, p *Packet, data []byte) {
 	if fl&ACK != 0 {
 		if !st.hasAck {
 			st.hasAck, st.firstAck, st.ack = true, p.Ack, p.Ack
-		} else if int32(p.Ack-st.ack) > 0 {
+		} else if d := int32(p.Ack - st.ack); d > 0 {
+			if ahead := int32(st.ack - peer.next); d > maxAhead && peer.begun && 0 < ahead && ahead <= maxAhead {
+				t.skipTo(f, x, side.Other(), at, st.ack) // while the number can still be told from one below
+			}
 			st.ack = p.Ack
 		}
 		if x.Handshake&(SeenSYNACK|SeenHandshakeACK) == SeenSYNACK && side == f.initiator() && fl&(SYN|RST) == 0 &&

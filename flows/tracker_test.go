@@ -221,6 +221,52 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// gapCount is a consumer that adds the gaps up and keeps nothing.
+type gapCount struct {
+	*log
+	n int64
+}
+
+func (*gapCount) Data(*Flow, Side, Stamp, []byte)         {}
+func (g *gapCount) Gap(_ *Flow, _ Side, _ Stamp, n int64) { g.n += n }
+
+// TestFarApart: a transfer of 5.4 GB of which few packets were captured, as in Zeek's
+// bigtransfer.pcap: sequence numbers wrap, and holes are wider than a window can be.
+func TestFarApart(t *testing.T) {
+	const i, r = Initiator, Responder
+	const ms = second / 1000
+	g := &gapCount{log: new(log)}
+	s := &sim{t: NewTracker(Config{}, g), now: 1_000_000 * second}
+	for _, x := range []struct {
+		wait     int64
+		side     Side
+		fl       int
+		seq, ack uint32
+		payload  string
+	}{
+		{0, i, SYN, 99, 0, ""}, {0, r, SYN | ACK, 3914442133, 100, ""}, {0, i, ACK, 100, 3914442134, ""},
+		{0, r, ACK, 3914442134, 100, "0123456789"}, {0, i, ACK, 100, 3914442144, ""},
+		{10000 * ms, r, ACK, 4294812326, 100, "abcd"}, {0, i, ACK, 100, 4294812326, ""},
+		{12 * ms, i, ACK, 100, 238246, ""}, {0, r, ACK, 238246, 100, "abcd"},
+		{50000 * ms, i, ACK, 100, 1912709798, ""}, {2 * ms, r, ACK, 1912709798, 100, "abcd"},
+		{1000 * ms, r, ACK, 1958191782, 100, "abcd"}, {0, i, ACK, 100, 1958191782, ""},
+		{52000 * ms, i, ACK, 100, 3880231590, ""}, {0, r, ACK, 3880231590, 100, "abcd"},
+		{1200 * ms, r, ACK, 3922564950, 100, "abcd"}, {0, i, ACK, 100, 3922564950, ""},
+		{13000 * ms, i, ACK, 100, 4294943398, ""}, {0, r, ACK, 4294943398, 100, "abcd"},
+		{12 * ms, i, ACK, 100, 238246, ""}, {0, r, ACK, 238246, 100, "abcd"},
+		{20000 * ms, r, ACK | FIN, 741173030, 100, "abcd"}, {0, i, ACK, 100, 741173030, ""}, {0, i, ACK | FIN, 100, 741173035, ""}, {0, r, ACK, 741173035, 101, ""},
+	} {
+		s.now += x.wait
+		s.send(x.side, x.fl, x.seq, x.ack, x.payload)
+	}
+	s.finish()
+	// The stream wraps twice.
+	const sent, seen = 2<<32 + 741173034 - 3914442134, 10 + 9*4
+	if g.n != sent-seen || int64(g.tcp[0].Sides[r].GapBytes) != sent-seen {
+		t.Errorf("gaps of %d bytes, %d counted, want %d: %s", g.n, g.tcp[0].Sides[r].GapBytes, sent-seen, g)
+	}
+}
+
 func TestUDP(t *testing.T) {
 	s, l := newSim(Config{})
 	s.send(Initiator, -1, 0, 0, "q")
