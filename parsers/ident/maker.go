@@ -23,7 +23,7 @@ func makerStream(b []byte) (Protocol, parsers.Verdict) {
 		return EDonkey, yes
 	case trdp(b):
 		return TRDP, yes
-	case starts(b, "\x00\x71\xce\xac\x01\x00\x00\x00"), starts(b, "cirE\x03\x00\x00\x00"): // LNet's acceptor, and its socket driver, in the order of most machines
+	case starts(b, "\x00\x71\xce\xac\x01\x00\x00\x00"), starts(b, "cirE\x03\x00\x00\x00"), n >= 88 && starts(b, lnetMessage): // LNet's acceptor, and its socket driver, in the order of most machines
 		return Lustre, yes
 	case starts(b, "1QTV0"): // Zero protocol, after QUIC's crypto
 		return FBZero, yes
@@ -42,6 +42,9 @@ func makerStream(b []byte) (Protocol, parsers.Verdict) {
 	}
 	return tlsRecords(b)
 }
+
+// lnetMessage begins a message of LNet's socket driver without checksum and cookies.
+const lnetMessage = "\xc1\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
 // makerDatagram looks for those over UDP.
 func makerDatagram(b []byte) (Protocol, parsers.Verdict) {

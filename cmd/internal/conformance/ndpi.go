@@ -145,7 +145,8 @@ func ndpiProtocol(s string) []string {
 	return names
 }
 
-// ndpiProtocols maps nDPI's names of protocols that app_proto knows.
+// ndpiProtocols maps nDPI's names of protocols that app_proto knows. FTP_DATA is not among
+// them: it is told by the shape of a listing, or by another flow's commands.
 func ndpiProtocols() map[string]string {
 	return map[string]string{
 		"AJP": "ajp13", "AMQP": "amqp", "BACnet": "bacnet", "BGP": "bgp", "BITCOIN": "bitcoin", "BitTorrent": "bittorrent",
@@ -168,7 +169,7 @@ func ndpiProtocols() map[string]string {
 		"Telnet": "telnet", "Thrift": "thrift", "TuyaLP": "tuya", "Usenet": "nntp", "VNC": "vnc", "WebSocket": "http", "WhatsApp": "whatsapp|tls|quic",
 		"Whois-DAS": "whois", "WireGuard": "wireguard", "XMPP": "xmpp", "Jabber": "xmpp", "Zabbix": "zabbix", "iSCSI": "iscsi",
 
-		"BFD": "bfd", "Babel": "babel", "DoIP": "doip", "FTP_DATA": "ftp_data", "Finger": "finger", "Gnutella": "gnutella", "Lustre": "lustre", "NAT-PMP": "nat_pmp",
+		"BFD": "bfd", "Babel": "babel", "DoIP": "doip", "Finger": "finger", "Gnutella": "gnutella", "Lustre": "lustre", "NAT-PMP": "nat_pmp",
 		"OpenFlow": "openflow", "PFCP": "pfcp", "Teredo": "teredo",
 
 		"ApplePush": "tls", "BeckhoffADS": "ads", "Controller_Area_Network": "can", "DRDA": "drda", "EtherSIO": "ether_sio", "IAX": "iax2",
