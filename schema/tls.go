@@ -16,7 +16,7 @@ type TLS struct {
 	DstIP   string `parquet:"dst_ip,dict" id:"5" bloom:"yes" doc:"address of the flow's responder"`
 	DstPort int32  `parquet:"dst_port,dict" id:"6" doc:"port of the flow's responder"`
 
-	Transport   string `parquet:"transport,dict" id:"7" doc:"what the handshake runs over: tcp, dtls (UDP), quic (UDP), or udp: within the packets of OpenVPN, whose flow says so (app_proto)"`
+	Transport   string `parquet:"transport,dict" id:"7" doc:"what the handshake runs over: tcp, dtls (UDP), quic (UDP), or udp: within the packets of OpenVPN or RADIUS, of which the flow says (app_proto)"`
 	HandshakeNS *int64 `parquet:"handshake_ns,optional" id:"8" doc:"time from ts to the packet that completed the handshake; NULL unless established"`
 	ClientSide  string `parquet:"client_side,dict" id:"9" doc:"side that has the role of the client: src, or dst where the responder has it"`
 	Outcome     string `parquet:"outcome,dict" id:"10" doc:"how the handshake ended: established, alert (fatal, in the clear), encrypted_alert (a protected alert in place of the last flight), closed, reset, gap (bytes not captured hide the end), malformed, incomplete (the flow was over first)"`

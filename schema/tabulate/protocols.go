@@ -84,6 +84,7 @@ func (c *Collector) protocols() []parsers.Registration {
 		parsers.On(openvpn.Protocol(overTCP.Stream), handshake),
 		parsers.On(carried.TDS(overTCP.Stream), handshake),
 		parsers.On(carried.FTP(overTCP.Stream), handshake),
+		parsers.On(carried.RADIUS(overTCP.Stream), handshake),
 	}
 	for i, t := range c.own {
 		list = append(list, t.On(func(f *flows.Flow, message any) {

@@ -146,7 +146,8 @@ func ndpiProtocol(s string) []string {
 }
 
 // ndpiProtocols maps nDPI's names of protocols that app_proto knows. FTP_DATA is not among
-// them: it is told by the shape of a listing, or by another flow's commands.
+// them: it is told by the shape of a listing, or by another flow's commands. Nor is Teredo, which carries
+// flows that are ours in its place.
 func ndpiProtocols() map[string]string {
 	return map[string]string{
 		"AJP": "ajp13", "AMQP": "amqp", "BACnet": "bacnet", "BGP": "bgp", "BITCOIN": "bitcoin", "BitTorrent": "bittorrent",
@@ -170,7 +171,7 @@ func ndpiProtocols() map[string]string {
 		"Whois-DAS": "whois", "WireGuard": "wireguard", "XMPP": "xmpp", "Jabber": "xmpp", "Zabbix": "zabbix", "iSCSI": "iscsi",
 
 		"BFD": "bfd", "Babel": "babel", "DoIP": "doip", "Finger": "finger", "Gnutella": "gnutella", "Lustre": "lustre", "NAT-PMP": "nat_pmp",
-		"OpenFlow": "openflow", "PFCP": "pfcp", "Teredo": "teredo",
+		"OpenFlow": "openflow", "PFCP": "pfcp",
 
 		"ApplePush": "tls", "BeckhoffADS": "ads", "Controller_Area_Network": "can", "DRDA": "drda", "EtherSIO": "ether_sio", "IAX": "iax2",
 		"LISP": "lisp", "NestLogSink": "weave", "OICQ": "oicq", "Spotify": "spotify|tls|http", "TRDP": "trdp", "Tailscale": "tailscale",
