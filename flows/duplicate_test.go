@@ -31,6 +31,8 @@ func TestDuplicates(t *testing.T) {
 		want    uint64
 	}{
 		{"a copy at once", []packet{with(0, id(7)), with(10, id(7))}, 1},
+		{"a copy at another interface, with another hop limit, class, VLAN and frame", []packet{with(0, id(7), func(p *Packet) { p.TTL, p.VLAN, p.Flags = 64, 1, p.Flags|HasVLAN }),
+			with(10, id(7), func(p *Packet) { p.TTL, p.TOS, p.WireLen, p.Flags = 63, 4, 90, p.Flags|HasEthernet })}, 1},
 		{"a copy behind a router, later and by another checksum", []packet{with(0, id(7), sum(1)), with(50*ms, id(7), sum(2))}, 1},
 		{"a copy captured by a clock that is behind", []packet{with(0, id(7)), with(-ms, id(7))}, 1},
 		{"a copy among others", []packet{with(0, id(7), tcp(1, 10)), with(1, id(8), tcp(11, 10)), with(1, id(7), tcp(1, 10)), with(1, id(8), tcp(11, 10))}, 2},

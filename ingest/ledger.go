@@ -3,6 +3,8 @@ package ingest
 import (
 	"errors"
 	"fmt"
+
+	"github.com/caplake/caplake/flows"
 )
 
 // Outcome says what became of a packet. Every packet of a capture has exactly
@@ -78,12 +80,13 @@ type Capture struct {
 	Filtered            uint64
 
 	// Beside the outcomes.
-	BadChecksums     uint64 // packets with a wrong IPv4 or transport checksum; 0 unless Config.Checksums
-	Rewritten        uint64 // of BadChecksums: those that are right for other addresses, changed after the capture
-	Offloaded        uint64 // packets with a checksum that was left to the network card, likewise
-	LimitsHit        uint64 // times that a bound of Config made something be given up
-	FragmentOverlaps uint64 // fragments that overlap others of their datagram without being the same again, or contradict its end
-	LinkErrors       uint64 // packets whose record says that they were received with an error
+	BadChecksums     uint64       // packets with a wrong IPv4 or transport checksum; 0 unless Config.Checksums
+	Rewritten        uint64       // of BadChecksums: those that are right for other addresses, changed after the capture
+	Offloaded        uint64       // packets with a checksum that was left to the network card, likewise
+	Offloaders       []flows.Addr // the first different addresses that sent these, at most 8: those of the host that captured
+	LimitsHit        uint64       // times that a bound of Config made something be given up
+	FragmentOverlaps uint64       // fragments that overlap others of their datagram without being the same again, or contradict its end
+	LinkErrors       uint64       // packets whose record says that they were received with an error
 
 	// What the program that captured says of its interfaces: the packets that they
 	// received, and those of them that are not in the file because they were dropped for want of
@@ -123,6 +126,8 @@ type counts struct {
 	badChecksums uint64
 	rewritten    uint64
 	offloaded    uint64
+	offloaders   [8]flows.Addr // the first so many are set:
+	nOffloaders  int
 	limitsHit    uint64
 	overlaps     uint64
 }
@@ -134,8 +139,24 @@ func (c *counts) add(n *counts) {
 	c.badChecksums += n.badChecksums
 	c.rewritten += n.rewritten
 	c.offloaded += n.offloaded
+	for i := range n.nOffloaders {
+		c.noteOffloader(&n.offloaders[i])
+	}
 	c.limitsHit += n.limitsHit
 	c.overlaps += n.overlaps
+}
+
+// noteOffloader notes that a sends packets with checksums that are left to the card.
+func (c *counts) noteOffloader(a *flows.Addr) {
+	for i := range c.nOffloaders {
+		if c.offloaders[i] == *a {
+			return
+		}
+	}
+	if c.nOffloaders < len(c.offloaders) {
+		c.offloaders[c.nOffloaders] = *a
+		c.nOffloaders++
+	}
 }
 
 // add adds n to c's counters.
@@ -146,6 +167,7 @@ func (c *Capture) add(n *counts) {
 	c.BadChecksums += n.badChecksums
 	c.Rewritten += n.rewritten
 	c.Offloaded += n.offloaded
+	c.Offloaders = append(c.Offloaders, n.offloaders[:n.nOffloaders]...)
 	c.LimitsHit += n.limitsHit
 	c.FragmentOverlaps += n.overlaps
 }

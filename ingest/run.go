@@ -244,6 +244,9 @@ func (r *run) decode(d *Decoder, b *Batch) {
 		}
 		outcome := d.Decode(uint32(rec.Link), b.Data, *rec, p, &b.Encaps)
 		flags := p.Flags
+		if flags&flows.ChecksumOffload != 0 {
+			c.noteOffloader(&p.Src)
+		}
 		outcome, kept := r.keep(b, outcome)
 		if d.rest.off > 0 {
 			outcome, flags = r.others(d, b, outcome, flags, kept)

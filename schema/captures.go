@@ -43,8 +43,9 @@ type Capture struct {
 	ErrorOffset  *int64 `parquet:"error_offset,optional" id:"27" doc:"byte offset of the error in the file, decompressed where it is compressed"`
 	ErrorPacket  *int64 `parquet:"error_packet,optional" id:"28" doc:"number of the packet at which the error stands, counted from 1"`
 
-	OffloadChecksums int64 `parquet:"offload_checksums,delta" id:"34" doc:"beside the outcomes: packets with a checksum that was left to the network card, as of packets that the capturing host itself sent; decided packet by packet: the checksum is 0 or the pseudo-header's sum"`
-	Duplicates       int64 `parquet:"duplicate_packets,delta" id:"35" doc:"beside the outcomes: packets of flows that were captured more than once, in this input or one before it"`
+	OffloadChecksums int64    `parquet:"offload_checksums,delta" id:"34" doc:"beside the outcomes: packets with a checksum that was left to the network card, as of packets that the capturing host itself sent; decided packet by packet: the checksum is 0 or the pseudo-header's sum"`
+	OffloadIPs       []string `parquet:"offload_ips,optional,list,dict" id:"43" doc:"addresses that sent packets with a checksum left to the network card, in order of appearance, at most 8: those of the host that captured, or of machines on it; NULL: none"`
+	Duplicates       int64    `parquet:"duplicate_packets,delta" id:"35" doc:"beside the outcomes: packets of flows that were captured more than once, in this input or one before it"`
 
 	RewrittenChecksums int64 `parquet:"rewritten_checksums,delta" id:"42" doc:"beside the outcomes: of bad_checksums, packets whose checksums are right for other addresses: IPv4 header and transport are out by the same difference (RFC 1624), as where the file was made anonymous without computing them again"`
 

@@ -72,6 +72,15 @@ func TestRealOffload(t *testing.T) {
 	if n := f.FlowSrc.OffloadChecksums + f.FlowDst.OffloadChecksums; n != 66 || c.OffloadChecksums != 66 || f.FlowSrc.BadChecksums+f.FlowDst.BadChecksums != 0 {
 		t.Errorf("%d and %d checksums are offloaded, %d bad; want 66, 66, 0", n, c.OffloadChecksums, f.FlowSrc.BadChecksums+f.FlowDst.BadChecksums)
 	}
+	want := []string{f.SrcIP, f.DstIP}
+	if f.FlowDst.OffloadChecksums == 0 {
+		want = want[:1]
+	} else if f.FlowSrc.OffloadChecksums == 0 {
+		want = want[1:]
+	}
+	if !slices.Equal(c.OffloadIPs, want) {
+		t.Errorf("offload_ips %q, want %q", c.OffloadIPs, want)
+	}
 }
 
 // TestRealRewritten: captures that were made anonymous, whose checksums are those of other addresses; and one whose

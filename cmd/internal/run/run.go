@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -263,6 +264,9 @@ func captureRow(input uint32, c *ingest.Capture, a acts) schema.Capture {
 		Error:                c.Err,
 		LinkErrorPackets:     int64(c.LinkErrors),
 		Warning:              c.Warning,
+	}
+	for _, a := range c.Offloaders {
+		row.OffloadIPs = append(row.OffloadIPs, netip.AddrFrom16(a).Unmap().String())
 	}
 	if c.HasReceived {
 		row.ReceivedPackets = pointer(clamp(c.Received))
