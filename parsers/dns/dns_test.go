@@ -668,6 +668,8 @@ func TestProbe(t *testing.T) {
 		{"stream, all but a byte", frames(r)[:len(r)+1], true, parsers.Yes, parsers.Maybe},
 		{"stream, HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", true, parsers.No, parsers.No},
 		{"stream, TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03aaaaaaaaaaaaaaaaaaaaaaaa", true, parsers.No, parsers.No},
+		{"stream, an executable", "MZ\xe8\x00\x00\x00\x00[REU\x89\xe5\x81\xc3\xd6B\x00\x00\xff\xd3\x81\xc3#i", true, parsers.No, parsers.No},
+		{"more counts than bytes, and a question that points", header(1, 0, 1, 500) + "\xc0\x0c\x00\x01\x00\x01", false, parsers.No, parsers.No},
 		{"stream, SSH", "SSH-2.0-OpenSSH_9.6\r\n", true, parsers.No, parsers.No},
 	} {
 		if got := Probe([]byte(tt.data), tt.tcp, true); got != tt.onPort {

@@ -69,7 +69,7 @@ func hopeful(data []byte, size int) bool {
 	for off < len(data) && data[off] > 0 && data[off] < 0x40 {
 		off += 1 + int(data[off])
 	}
-	if off-headerLen >= maxName {
+	if off-headerLen >= maxName || off == headerLen && off < len(data) && data[off] >= 0xc0 {
 		return false
 	}
 	return off >= len(data) || data[off] == 0 || data[off] >= 0xc0
@@ -82,7 +82,8 @@ func signs(data []byte, size int) (opcode, room, question bool) {
 	}
 	// The shortest question is 5 bytes, the shortest record 11.
 	least := headerLen + 5*int(o.counts[0]) + 11*(int(o.counts[1])+int(o.counts[2])+int(o.counts[3]))
-	return OpcodeName(o.opcode()) != "", least <= size, o.questionEnd > 0
+	// There is nothing yet that the first name could point to.
+	return OpcodeName(o.opcode()) != "", least <= size, o.questionEnd > 0 && data[headerLen] < 0xc0
 }
 
 // ordinary says whether data is DNS beyond doubt.
