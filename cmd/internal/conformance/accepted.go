@@ -2,10 +2,15 @@ package conformance
 
 import (
 	_ "embed"
+	"encoding/binary"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/caplake/caplake/flows"
+	"github.com/caplake/caplake/ingest"
+	"github.com/caplake/caplake/schema"
 )
 
 // acceptedText says of every class of accepted differences why it is one: a
@@ -44,7 +49,8 @@ func classes() []class {
 		{"a carrier of what tshark does not list", []string{"flows"}, carrierAlone},
 		{"calls joined to one conversation", []string{"flows"}, joinedCalls},
 		{"times that go back", []string{"flows"}, backInTime},
-		{"seconds beyond 31 bits", []string{"flows"}, lateSeconds},
+		{"a fraction of more than a second", []string{"flows"}, longFraction},
+		{"lengths beyond 31 bits", []string{"flows"}, longLength},
 		{"the host of a CONNECT", []string{"http"}, connectHost},
 		{"spaces in a request line", []string{"http"}, spacedLine},
 		{"a status that is no three digits", []string{"http"}, oddStatus},
@@ -198,15 +204,55 @@ func longUDP(e *Evidence) bool {
 			wire = n
 		}
 	}
-	return e.number(e.Ours, e.Column) < truth && truth+header*packets > min(ip, wire)
+	return e.number(e.Ours, e.Column) < truth && (truth+header*packets > min(ip, wire) || longInFrames(e))
+}
+
+// longInFrames goes through the capture: with the UDP headers' lengths the flow's
+// datagrams have the truth's payload, and ours with what their frames hold.
+func longInFrames(e *Evidence) bool {
+	if e.View == nil || e.View.capture == "" {
+		return false
+	}
+	end := func(a *flows.Addr, v6 bool, port uint16) endpoint {
+		return endpoint{string(schema.AppendAddr(nil, a, v6)), strconv.Itoa(int(port))}
+	}
+	src := endpoint{e.ours("flows", "src_ip"), e.ours("flows", "src_port")}
+	dst := endpoint{e.ours("flows", "dst_ip"), e.ours("flows", "dst_port")}
+	var claimed, held [2]int64
+	for c, err := range ingest.Packets(e.View.capture) {
+		if err != nil {
+			return false
+		}
+		p := c.Packet
+		from, to := end(&p.Src, p.Flags&flows.IPv6 != 0, p.SrcPort), end(&p.Dst, p.Flags&flows.IPv6 != 0, p.DstPort)
+		side := 0
+		switch {
+		case p.Proto != flows.ProtoUDP || !(from == src && to == dst || from == dst && to == src):
+			continue
+		case p.Encap != 0 || p.Flags&flows.InOverflow != 0: // the frame is not where the datagram is
+			return false
+		case from != src:
+			side = 1
+		}
+		length := int64(binary.BigEndian.Uint16(c.Data[p.Transport+4:])) - 8
+		room := min(int64(p.Link)+int64(p.WireLen), int64(p.Network)+int64(p.IPLen)) - int64(p.Transport) - 8
+		claimed[side] += length
+		held[side] += min(length, room)
+	}
+	truth, ours := e.number(e.Truth, e.Column), e.number(e.Ours, e.Column)
+	return slices.ContainsFunc([]int{0, 1}, func(side int) bool { return claimed[side] == truth && held[side] == ours })
 }
 
 // jumbogram: tshark takes the length field, which is 0, for the payload's length.
 func jumbogram(e *Evidence) bool {
 	side, ok := strings.CutSuffix(e.Column, "_bytes")
-	return ok && e.Truth != nil && e.Ours != nil && strings.Contains(e.Truth.Group, "[") &&
-		e.number(e.Ours, side+"_payload") > 65535 && e.number(e.Truth, side+"_payload") == e.number(e.Ours, side+"_payload") &&
-		e.number(e.Truth, side+"_bytes") == 40*e.number(e.Truth, side+"_packets")
+	if !ok || e.Truth == nil || e.Ours == nil || !strings.Contains(e.Truth.Group, "[") {
+		return false
+	}
+	packets, payload := e.number(e.Truth, side+"_packets"), e.number(e.Truth, side+"_payload")
+	headers := e.number(e.Ours, side+"_bytes") - payload
+	return payload > 65535*packets && payload == e.number(e.Ours, side+"_payload") && packets == e.number(e.Ours, side+"_packets") &&
+		e.number(e.Truth, side+"_bytes") == 40*packets && headers >= (40+8+8)*packets && headers <= (40+8+60)*packets
 }
 
 // impossibleTCP: what we have less is packets that the ledger has as malformed.
@@ -228,7 +274,14 @@ func impossibleTCP(e *Evidence) bool {
 
 // unassembled: a datagram that the ledger has as incomplete.
 func unassembled(e *Evidence) bool {
-	return e.Ours == nil && len(e.Group.Ours) == 0 && e.number(e.Truth, "fwd_packets")+e.number(e.Truth, "rev_packets") <= e.ledger("fragments_incomplete")
+	if e.Ours != nil || len(e.Group.Ours) > 0 {
+		return false
+	}
+	packets := int64(0)
+	for _, r := range e.Group.Truth {
+		packets += e.number(r, "fwd_packets") + e.number(r, "rev_packets")
+	}
+	return packets > 0 && packets <= e.ledger("fragments_incomplete")
 }
 
 // carrierAlone: what our flows between the same endpoints are carried by, whole
@@ -242,12 +295,17 @@ func carrierAlone(e *Evidence) bool {
 	}
 	t, _ := e.View.Table("flows")
 	pair := pairOf(e.Truth.Raw["a_ip"], "", e.Truth.Raw["b_ip"], "")
+	var inside int64
 	for i := range t.Len() {
 		if o := t.Get(i, "outer_src_ip"); o != "" && pairOf(o, "", t.Get(i, "outer_dst_ip"), "") == pair {
-			return true
+			inside += t.Int(i, "src_packets") + t.Int(i, "dst_packets")
 		}
 	}
-	return false
+	less := e.number(e.Truth, "fwd_packets") + e.number(e.Truth, "rev_packets")
+	if e.Ours != nil {
+		less -= e.number(e.Ours, "fwd_packets") + e.number(e.Ours, "rev_packets")
+	}
+	return less <= inside
 }
 
 // joinedCalls: the truth's row is the sum of several of our flows to one port.
@@ -273,25 +331,48 @@ func joinedCalls(e *Evidence) bool {
 		bytes == e.number(e.Truth, "fwd_bytes")+e.number(e.Truth, "rev_bytes")
 }
 
-// backInTime: we go by the times, tshark by the order of the packets.
+// backInTime: we go by the times, tshark by the order of the packets: its first
+// and last are of some packet of our flow.
 func backInTime(e *Evidence) bool {
 	if e.Column != "first" && e.Column != "last" || e.ledger("out_of_order_packets") == 0 {
 		return false // in the capture's order and in that of the times the first and the last are the same
 	}
 	t, _ := strconv.ParseInt(e.TruthText, 10, 64)
-	o, _ := strconv.ParseInt(e.OursText, 10, 64)
-	return e.Column == "first" && o < t || e.Column == "last" && o > t
+	first, _ := strconv.ParseInt(e.ours("flows", "ts"), 10, 64)
+	last, _ := strconv.ParseInt(e.ours("flows", "end_ts"), 10, 64)
+	if t < first || t > last {
+		return false // which no packet of the flow has
+	}
+	// A side's packets come earlier than those before them, or the other side's do.
+	iat := func(side string) bool { return strings.HasPrefix(e.ours("flows", side+"_iat_min_ns"), "-") }
+	return iat("src") || iat("dst") || e.ours("flows", "src_packets") != "0" && e.ours("flows", "dst_packets") != "0"
 }
 
-func lateSeconds(e *Evidence) bool {
-	switch e.Column {
-	case "first", "last":
-		o, _ := strconv.ParseInt(e.OursText, 10, 64)
-		return strings.HasPrefix(e.TruthText, "-") || o > 1e9<<31
-	case "fwd_wire_bytes", "rev_wire_bytes":
-		return e.TruthText == "2147483647"
+// longFraction: a time of our row is the truth's and as much more as its 32 bits
+// of nanoseconds cannot hold; where they are negative, so is the truth.
+func longFraction(e *Evidence) bool {
+	if e.Column != "first" && e.Column != "last" {
+		return false
+	}
+	t, err := strconv.ParseInt(e.TruthText, 10, 64)
+	if err != nil {
+		return false
+	}
+	for _, column := range []string{"ts", "end_ts"} {
+		o, _ := strconv.ParseInt(e.ours("flows", column), 10, 64)
+		switch d := o - max(t, -t); {
+		case d <= 0 || d > 1000<<32: // of 32 bits of microseconds
+		case t >= 0 && d%(1<<32) == 0, t < 0 && d%(1<<32) >= 1<<31:
+			return true
+		}
 	}
 	return false
+}
+
+// longLength: the truth has the most that 31 bits hold.
+func longLength(e *Evidence) bool {
+	o, _ := strconv.ParseInt(e.OursText, 10, 64)
+	return strings.HasSuffix(e.Column, "_wire_bytes") && e.TruthText == "2147483647" && o > 1<<31-1
 }
 
 func connectHost(e *Evidence) bool {

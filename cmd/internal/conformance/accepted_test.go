@@ -1,6 +1,9 @@
 package conformance
 
 import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -91,14 +94,35 @@ func TestClasses(t *testing.T) {
 		{"UDP too long for its frame", "flows", &flowKind, []Record{flow(udp, "fwd_packets", "1", "fwd_bytes", "100", "fwd_payload", "72", "fwd_wire_bytes", "110")},
 			[]Record{flow(udp, "fwd_packets", "1", "fwd_bytes", "100", "fwd_payload", "68", "fwd_wire_bytes", "110")}, nil, "UDP longer than its datagram"},
 		{"jumbogram", "flows", &flowKind, []Record{flow(udp6, "rev_packets", "1", "rev_bytes", "40", "rev_payload", "80000")},
-			[]Record{flow(udp6, "rev_packets", "1", "rev_bytes", "80048", "rev_payload", "80000")}, nil, "a jumbogram"},
+			[]Record{flow(udp6, "rev_packets", "1", "rev_bytes", "80056", "rev_payload", "80000")}, nil, "a jumbogram"},
+		{"jumbogram without its option", "flows", &flowKind, []Record{flow(udp6, "rev_packets", "1", "rev_bytes", "40", "rev_payload", "80000")},
+			[]Record{flow(udp6, "rev_packets", "1", "rev_bytes", "80048", "rev_payload", "80000")}, nil, ""},
+		{"seventy thousand bytes of two packets", "flows", &flowKind, []Record{flow(udp6, "rev_packets", "2", "rev_bytes", "80", "rev_payload", "70000")},
+			[]Record{flow(udp6, "rev_packets", "2", "rev_bytes", "70112", "rev_payload", "70000")}, nil, ""},
 		{"no jumbogram", "flows", &flowKind, []Record{flow(udp6, "rev_packets", "1", "rev_bytes", "40", "rev_payload", "800")},
 			[]Record{flow(udp6, "rev_packets", "1", "rev_bytes", "848", "rev_payload", "800")}, nil, ""},
 		{"in the ledger", "flows", &flowKind, []Record{flow(tcp, "fwd_packets", "2")}, nil, map[string][]string{"captures": {"malformed_transport_packets", "2"}}, "a TCP header that cannot be"},
 		{"more than in the ledger", "flows", &flowKind, []Record{flow(tcp, "fwd_packets", "3")}, nil, map[string][]string{"captures": {"malformed_transport_packets", "2"}}, ""},
 		{"incomplete", "flows", &flowKind, []Record{flow(udp, "fwd_packets", "1")}, nil, map[string][]string{"captures": {"fragments_incomplete", "2"}}, "fragments never put together"},
 		{"missing", "flows", &flowKind, []Record{flow(udp, "fwd_packets", "1")}, nil, nil, ""},
-		{"back in time", "flows", &flowKind, []Record{flow(tcp, "last", "5")}, []Record{flow(tcp, "last", "6")}, map[string][]string{"captures": {"out_of_order_packets", "1"}}, "times that go back"},
+		{"back in time", "flows", &flowKind, []Record{flow(tcp, "last", "5")}, []Record{flow(tcp, "last", "6")},
+			map[string][]string{"captures": {"out_of_order_packets", "1"}, "flows": {"ts", "4", "end_ts", "6", "src_packets", "2", "dst_packets", "0", "src_iat_min_ns", "-1"}}, "times that go back"},
+		{"back in time, in order", "flows", &flowKind, []Record{flow(tcp, "last", "5")}, []Record{flow(tcp, "last", "6")},
+			map[string][]string{"captures": {"out_of_order_packets", "1"}, "flows": {"ts", "4", "end_ts", "6", "src_packets", "2", "dst_packets", "0", "src_iat_min_ns", "1"}}, ""},
+		{"back in time, of no packet", "flows", &flowKind, []Record{flow(tcp, "last", "3")}, []Record{flow(tcp, "last", "6")},
+			map[string][]string{"captures": {"out_of_order_packets", "1"}, "flows": {"ts", "4", "end_ts", "6", "src_packets", "2", "dst_packets", "1", "src_iat_min_ns", "-1"}}, ""},
+		{"microseconds", "flows", &flowKind, []Record{flow(tcp, "first", "1147551795325305408")}, []Record{flow(tcp, "first", "1147551795558494000")},
+			map[string][]string{"flows": {"ts", "1147551795558494000", "end_ts", "1147551803915240000"}}, "a fraction of more than a second"},
+		{"microseconds that turn the sign", "flows", &flowKind, []Record{flow(tcp, "last", "-1953631157000000000")}, []Record{flow(tcp, "last", "1953635450562680000")},
+			map[string][]string{"flows": {"ts", "1953635450562680000", "end_ts", "1953635450562680000"}}, "a fraction of more than a second"},
+		{"microseconds that do not", "flows", &flowKind, []Record{flow(tcp, "last", "-1953631157000000000")}, []Record{flow(tcp, "last", "1953631158000000000")},
+			map[string][]string{"flows": {"ts", "1953631158000000000", "end_ts", "1953631158000000000"}}, ""},
+		{"a long length", "flows", &flowKind, []Record{flow(tcp, "fwd_wire_bytes", "2147483647")}, []Record{flow(tcp, "fwd_wire_bytes", "4093509168")}, nil, "lengths beyond 31 bits"},
+		{"another length", "flows", &flowKind, []Record{flow(tcp, "fwd_wire_bytes", "2147483647")}, []Record{flow(tcp, "fwd_wire_bytes", "60")}, nil, ""},
+		{"carriers", "flows", &flowKind, []Record{with(flow(udp, "fwd_packets", "4"), raw{"proto": "udp", "a_ip": "1.0.0.1", "a_port": "5", "b_ip": "1.0.0.2", "b_port": "6081"})}, nil,
+			map[string][]string{"flows": {"outer_src_ip", "1.0.0.2", "outer_dst_ip", "1.0.0.1", "src_packets", "3", "dst_packets", "1"}}, "a carrier of what tshark does not list"},
+		{"more carriers", "flows", &flowKind, []Record{with(flow(udp, "fwd_packets", "5"), raw{"proto": "udp", "a_ip": "1.0.0.1", "a_port": "5", "b_ip": "1.0.0.2", "b_port": "6081"})}, nil,
+			map[string][]string{"flows": {"outer_src_ip", "1.0.0.2", "outer_dst_ip", "1.0.0.1", "src_packets", "3", "dst_packets", "1"}}, ""},
 		{"another time", "flows", &flowKind, []Record{flow(tcp, "last", "5")}, []Record{flow(tcp, "last", "6")}, nil, ""},
 		{"CONNECT", "http", &httpRequestKind, []Record{request("method", "CONNECT", "target", "h:1", "host", "")},
 			[]Record{request("method", "CONNECT", "target", "h:1", "host", "h:1")}, nil, "the host of a CONNECT"},
@@ -269,5 +293,47 @@ func TestFailed(t *testing.T) {
 	r.Lines[0].Classes["c"] = 3
 	if failed := r.Failed(nil); failed != nil {
 		t.Errorf("%q", failed)
+	}
+}
+
+// A frame that is shorter than its datagram may hide behind one that is padded.
+func TestLongInFrames(t *testing.T) {
+	udp := func(frame, ip, length int) []byte {
+		b := make([]byte, frame)
+		b[14-2], b[14] = 0x08, 0x45
+		binary.BigEndian.PutUint16(b[16:], uint16(ip))
+		b[22], b[23] = 64, 17
+		copy(b[26:], []byte{1, 0, 0, 1, 1, 0, 0, 2, 0, 5, 0, 6})
+		binary.BigEndian.PutUint16(b[38:], uint16(length))
+		return b
+	}
+	file := []byte{0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0, 0}
+	for _, b := range [][]byte{udp(314, 200, 180), udp(114, 200, 180)} { // 100 bytes longer and 100 shorter
+		file = append(file, 1, 0, 0, 0, 0, 0, 0, 0)
+		file = binary.LittleEndian.AppendUint32(file, uint32(len(b)))
+		file = binary.LittleEndian.AppendUint32(file, uint32(len(b)))
+		file = append(file, b...)
+	}
+	path := filepath.Join(t.TempDir(), "x.pcap")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := datasetOf(map[string][]string{"flows": {"src_ip", "1.0.0.1", "src_port", "5", "dst_ip", "1.0.0.2", "dst_port", "6"}})
+	d.capture = path
+	record := func(payload string) []Record {
+		return []Record{mainOf(&flowKind, "udp 1.0.0.1:5 1.0.0.2:6", "fwd_packets", "2", "fwd_bytes", "400", "fwd_payload", payload)}
+	}
+	for _, tt := range []struct{ truth, ours, want string }{
+		{"344", "244", "UDP longer than its datagram"}, {"344", "243", ""}, {"343", "244", ""},
+	} {
+		got := ""
+		Match(&flowKind, record(tt.truth), record(tt.ours), func(e *Evidence) string {
+			e.View = d
+			got = accept("flows", e)
+			return got
+		})
+		if got != tt.want {
+			t.Errorf("%s and %s: %q, want %q", tt.truth, tt.ours, got, tt.want)
+		}
 	}
 }

@@ -91,6 +91,7 @@ type Evidence struct {
 	Truth, Ours                 *Record
 	Kind                        *Kind
 	Group                       Group // every record of the same group
+	All                         struct{ Truth, Ours []Record }
 	View                        *Dataset
 }
 
@@ -120,8 +121,8 @@ type Tally struct {
 	// differences covers.
 	AcceptedDiffer  int `json:"accepted_differ"`
 	AcceptedMissing int `json:"accepted_missing"`
-	// Rows that a class touches, in whatever column; extra rows apart, since
-	// they lower nothing.
+	// Rows that a class touches, in whatever column; extra rows by their causes apart,
+	// since they lower nothing.
 	Classes      map[string]int   `json:"classes"`
 	ExtraClasses map[string]int   `json:"extra_classes"`
 	Columns      map[string]Count `json:"columns"`
@@ -276,6 +277,7 @@ func Match(k *Kind, truth, ours []Record, accept func(*Evidence) string) (Tally,
 			return ""
 		}
 		e.Kind = k
+		e.All.Truth, e.All.Ours = truth, ours
 		if e.Truth != nil {
 			e.Group = groupOf(e.Truth.Group)
 		} else {

@@ -87,9 +87,10 @@ type Options struct {
 // Dataset is what a conversion wrote, its tables read when asked for. The zero
 // value has no rows.
 type Dataset struct {
-	dir    string
-	tables map[string]*Table
-	sha1   map[string]string // of certificates, by their SHA-256; nil: not read yet
+	dir     string
+	capture string // path of what was converted
+	tables  map[string]*Table
+	sha1    map[string]string // of certificates, by their SHA-256; nil: not read yet
 }
 
 // NewDataset returns a dataset of these tables, and of no others.

@@ -168,7 +168,11 @@ func (r *Result) Print(w io.Writer, goals []Goal, differences bool) error {
 		b.WriteString("\nrows that are not equal\n")
 		for i := range r.Diffs {
 			d := &r.Diffs[i]
-			fmt.Fprintf(b, "%s\t%s\t%s\t%s%s", d.Capture, d.Table, d.What, d.Row, classOf(d.Accepted))
+			class := classOf(d.Accepted)
+			if d.What == "extra" && d.Accepted != "" {
+				class = " (cause: " + d.Accepted + ")"
+			}
+			fmt.Fprintf(b, "%s\t%s\t%s\t%s%s", d.Capture, d.Table, d.What, d.Row, class)
 			for _, c := range d.Columns {
 				fmt.Fprintf(b, "\t%s: truth %q ours %q%s", c.Name, c.Truth, c.Ours, classOf(c.Accepted))
 			}
@@ -210,8 +214,17 @@ func (r *Result) printClasses(b *strings.Builder) {
 		for _, class := range slices.Sorted(maps.Keys(l.Classes)) {
 			fmt.Fprintf(b, "  %s: %s: %d rows, %.2f %%\n", l.Name, class, l.Classes[class], percent(l.Classes[class], l.Truth))
 		}
-		for _, class := range slices.Sorted(maps.Keys(l.ExtraClasses)) {
-			fmt.Fprintf(b, "  %s: %s: %d extra rows\n", l.Name, class, l.ExtraClasses[class])
+	}
+	b.WriteString("\nextra rows by cause\n")
+	for i := range r.Lines {
+		l := &r.Lines[i]
+		rest := l.Extra
+		for _, cause := range slices.Sorted(maps.Keys(l.ExtraClasses)) {
+			fmt.Fprintf(b, "  %s: %s: %d rows\n", l.Name, cause, l.ExtraClasses[cause])
+			rest -= l.ExtraClasses[cause]
+		}
+		if rest > 0 {
+			fmt.Fprintf(b, "  %s: of no known cause: %d rows\n", l.Name, rest)
 		}
 	}
 }

@@ -214,7 +214,7 @@ func (c *Corpus) compare(ctx context.Context, k *Capture, conv Converter, out st
 		o := views[0].options
 		answer := conv.Convert(ctx, k.Path, out, o)
 		f.convs = append(f.convs, answer)
-		d := &Dataset{dir: out}
+		d := &Dataset{dir: out, capture: k.Path}
 		if answer.Crash != "" || answer.Error != "" {
 			if _, err := os.Stat(out); err != nil || answer.Crash != "" {
 				d.dir = ""
@@ -251,7 +251,9 @@ func (f *comparison) match(k *Capture, set recordSet, d *Dataset) {
 		set.name = set.table
 	}
 	tally, diffs := Match(set.kind, set.truth, set.ours, func(e *Evidence) string {
-		e.View = d
+		if e.View = d; e.Truth == nil {
+			return causeOf(set.table, e)
+		}
 		return accept(set.table, e)
 	})
 	if set.partial {

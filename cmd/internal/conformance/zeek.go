@@ -112,6 +112,14 @@ func openZeek(dir string) (*zeek, error) {
 	}
 	for _, logs := range z.logs {
 		lookElsewhere(logs)
+		// Of several tests' logs of one capture, those with fewer rows are of tests that filter.
+		most := map[string]int{}
+		for i := range logs {
+			most[logs[i].kind] = max(most[logs[i].kind], len(logs[i].rows))
+		}
+		for i := range logs {
+			logs[i].partial = logs[i].partial || len(logs[i].rows) < most[logs[i].kind]
+		}
 	}
 	return z, nil
 }

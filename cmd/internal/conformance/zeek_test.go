@@ -111,8 +111,16 @@ func TestZeekMap(t *testing.T) {
 		"peer/zeek/weird/weird.log": log,
 	}
 	z, err := openZeek(filepath.Join(corpusOf(t, nil, extra), "peer"))
-	if err != nil || len(z.logs["src/a.pcap"]) != 1 {
+	if err != nil || len(z.logs["src/a.pcap"]) != 1 || z.logs["src/a.pcap"][0].partial {
 		t.Errorf("%+v %v", z, err)
+	}
+
+	// Of what another test has more, nothing is extra.
+	extra["peer/zeek-map.tsv"] += line("two", "conn", "one")
+	extra["peer/zeek/two/conn.log"] = log + "C3\tS\n"
+	z, err = openZeek(filepath.Join(corpusOf(t, nil, extra), "peer"))
+	if logs := z.logs["src/a.pcap"]; err != nil || len(logs) != 2 || !logs[0].partial || logs[1].partial {
+		t.Errorf("%+v %v", logs, err)
 	}
 }
 
