@@ -50,6 +50,7 @@ func classes() []class {
 		{"calls joined to one conversation", []string{"flows"}, joinedCalls},
 		{"times that go back", []string{"flows"}, backInTime},
 		{"a fraction of more than a second", []string{"flows"}, longFraction},
+		{"a packet without a time", []string{"flows"}, withoutTime},
 		{"lengths beyond 31 bits", []string{"flows"}, longLength},
 		{"the host of a CONNECT", []string{"http"}, connectHost},
 		{"spaces in a request line", []string{"http"}, spacedLine},
@@ -367,6 +368,11 @@ func longFraction(e *Evidence) bool {
 		}
 	}
 	return false
+}
+
+// withoutTime: the truth has 0, which is the time of no packet of our row.
+func withoutTime(e *Evidence) bool {
+	return (e.Column == "first" || e.Column == "last") && e.TruthText == "0" && e.OursText != "0" && e.ours("flows", "ts") != "0"
 }
 
 // longLength: the truth has the most that 31 bits hold.

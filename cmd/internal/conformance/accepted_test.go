@@ -117,6 +117,8 @@ func TestClasses(t *testing.T) {
 			map[string][]string{"flows": {"ts", "1953635450562680000", "end_ts", "1953635450562680000"}}, "a fraction of more than a second"},
 		{"microseconds that do not", "flows", &flowKind, []Record{flow(tcp, "last", "-1953631157000000000")}, []Record{flow(tcp, "last", "1953631158000000000")},
 			map[string][]string{"flows": {"ts", "1953631158000000000", "end_ts", "1953631158000000000"}}, ""},
+		{"without a time", "flows", &flowKind, []Record{flow(tcp, "last", "0")}, []Record{flow(tcp, "last", "6")}, map[string][]string{"flows": {"ts", "4", "end_ts", "6"}}, "a packet without a time"},
+		{"at the time 0", "flows", &flowKind, []Record{flow(tcp, "last", "0")}, []Record{flow(tcp, "last", "6")}, map[string][]string{"flows": {"ts", "0", "end_ts", "6"}}, ""},
 		{"a long length", "flows", &flowKind, []Record{flow(tcp, "fwd_wire_bytes", "2147483647")}, []Record{flow(tcp, "fwd_wire_bytes", "4093509168")}, nil, "lengths beyond 31 bits"},
 		{"another length", "flows", &flowKind, []Record{flow(tcp, "fwd_wire_bytes", "2147483647")}, []Record{flow(tcp, "fwd_wire_bytes", "60")}, nil, ""},
 		{"carriers", "flows", &flowKind, []Record{with(flow(udp, "fwd_packets", "4"), raw{"proto": "udp", "a_ip": "1.0.0.1", "a_port": "5", "b_ip": "1.0.0.2", "b_port": "6081"})}, nil,

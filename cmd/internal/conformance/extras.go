@@ -16,12 +16,14 @@ func causes() []class {
 	messages := []string{"http", "tls", "dns"}
 	return []class{
 		{"after a gap", messages, flowFact("src_gaps", "dst_gaps")},
-		{"a stream picked up in its middle", []string{"dns"}, func(e *Evidence) bool { return e.flow("proto") == "tcp" && e.flow("direction_basis") == "first_packet" }},
+		{"a stream picked up in its middle", []string{"dns", "zeek http"}, func(e *Evidence) bool { return e.flow("proto") == "tcp" && e.flow("direction_basis") == "first_packet" }},
 		{"a second SYN-ACK of the same stream", messages, func(e *Evidence) bool { return e.flowNumber("dst_syn_packets") > 1 }},
 		{"a hello of SSL 2", []string{"tls"}, func(e *Evidence) bool {
 			return e.ours("tls", "client_hellos") == "0" && e.ours("tls", "client_version") != "" && e.ours("tls", "ja3") == ""
 		}},
-		{"in OpenVPN", []string{"tls"}, func(e *Evidence) bool { return e.flow("app_proto") == "openvpn" }},
+		{"in a protocol from which tshark takes no TLS", []string{"tls"}, func(e *Evidence) bool {
+			return slices.Contains([]string{"ftp", "openvpn", "tds"}, e.flow("app_proto"))
+		}},
 		{"a port that tshark gives to another protocol", []string{"http", "tls"}, otherPort},
 		{"HTTP/0.9", []string{"http"}, func(e *Evidence) bool { return e.ours("http", "version") == "0.9" }},
 		{"a method of which tshark does not know", []string{"http"}, func(e *Evidence) bool { return !slices.Contains(knownMethods, e.ours("http", "method")) }},
@@ -45,7 +47,7 @@ func causeOf(table string, e *Evidence) string {
 // table returns the table of ours that the records of k come from.
 func (k *Kind) table() string {
 	switch k {
-	case &httpRequestKind, &httpResponseKind:
+	case &httpRequestKind, &httpResponseKind, &zeekHTTPKind:
 		return "http"
 	case &clientHelloKind, &serverHelloKind, &certificateKind:
 		return "tls"
