@@ -25,7 +25,7 @@ type Capture struct {
 	OutOfOrderPackets int64  `parquet:"out_of_order_packets,delta" id:"14" doc:"packets with a time before the latest of those before them"`
 
 	// Outcomes: their sum is Packets.
-	FlowPackets          int64 `parquet:"flow_packets,delta" id:"15" doc:"outcome: packets that belong to a flow, fragments not among them"`
+	FlowPackets          int64 `parquet:"flow_packets,delta" id:"15" doc:"outcome: packets that belong to a flow, fragments not among them; a frame of several datagrams (802.11 A-MSDU) is one of them"`
 	NotIPPackets         int64 `parquet:"not_ip_packets,delta" id:"16" doc:"outcome: not IP: ARP, LLDP, spanning tree and the like"`
 	UnsupportedPackets   int64 `parquet:"unsupported_link_packets,delta" id:"17" doc:"outcome: of a link type that is not decoded"`
 	MalformedLink        int64 `parquet:"malformed_link_packets,delta" id:"18" doc:"outcome: malformed in the link layer or an encapsulation's header"`
