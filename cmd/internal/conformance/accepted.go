@@ -370,9 +370,14 @@ func longFraction(e *Evidence) bool {
 	return false
 }
 
-// withoutTime: the truth has 0, which is the time of no packet of our row.
+// withoutTime: the truth has 0, which is the time of no packet of our row, or of
+// none behind a later one.
 func withoutTime(e *Evidence) bool {
-	return (e.Column == "first" || e.Column == "last") && e.TruthText == "0" && e.OursText != "0" && e.ours("flows", "ts") != "0"
+	if e.Column != "first" && e.Column != "last" || e.TruthText != "0" || e.OursText == "0" {
+		return false
+	}
+	back := strings.HasPrefix(e.ours("flows", "src_iat_min_ns"), "-") || strings.HasPrefix(e.ours("flows", "dst_iat_min_ns"), "-")
+	return e.ours("flows", "ts") != "0" || e.Column == "last" && !back
 }
 
 // longLength: the truth has the most that 31 bits hold.
