@@ -86,6 +86,12 @@ func TestRADIUS(t *testing.T) {
 	if got := play(newRADIUS(), both); !slices.Equal(got, []string{whole, whole}) {
 		t.Errorf("two at a time: %q", got)
 	}
+	// An identifier that is used again is of another exchange.
+	again := append(a[:7:7], b...)
+	again = append(again, authentication(9, 13, "C")...)
+	if got := play(newRADIUS(), again); !slices.Equal(got, []string{whole, whole, "incomplete 1 true true"}) {
+		t.Errorf("an identifier again: %q", got)
+	}
 	// Refused, and given up.
 	if got := play(newRADIUS(), append(a[:7:7], part{sv, access(accessReject, 9, "", "")})); !slices.Equal(got, []string{"incomplete 1 true true"}) {
 		t.Errorf("refused: %q", got)
