@@ -76,18 +76,18 @@ type DNS struct {
 
 // DNSRecord is an element of the record lists of a dns row.
 type DNSRecord struct {
-	Name  string  `parquet:"name,dict" id:"1" doc:"owner in presentation format, in the case of the wire, without final dot"`
-	Type  string  `parquet:"type,dict" id:"2" doc:"type by its IANA name, or TYPE and its number"`
-	Class string  `parquet:"class,dict" id:"3" doc:"class by its name, or CLASS and its number"`
-	TTL   int64   `parquet:"ttl,delta" id:"4" doc:"time to live, seconds"`
-	Data  *string `parquet:"data,optional" id:"5" doc:"record data in presentation format, names without final dot; \\# LENGTH HEX (RFC 3597) where the type has no format or the data does not fit it; NULL: no data (UPDATE), or the message is cut inside it"`
+	Name  string `parquet:"name,dict" id:"1" doc:"owner in presentation format, in the case of the wire, without final dot"`
+	Type  string `parquet:"type,dict" id:"2" doc:"type by its IANA name, or TYPE and its number"`
+	Class string `parquet:"class,dict" id:"3" doc:"class by its name, or CLASS and its number"`
+	TTL   int64  `parquet:"ttl,delta" id:"4" doc:"time to live, seconds"`
+	Data  string `parquet:"data,optional" id:"5" doc:"record data in presentation format, names without final dot; \\# LENGTH HEX (RFC 3597) where the type has no format or the data does not fit it; NULL: no data (UPDATE), or the message is cut inside it"`
 }
 
 // DNSError is an element of edns_errors.
 type DNSError struct {
-	Code int32   `parquet:"code,dict" id:"1" doc:"info code"`
-	Name *string `parquet:"name,optional,dict" id:"2" doc:"its IANA name"`
-	Text *string `parquet:"text,optional" id:"3" doc:"extra text"`
+	Code int32  `parquet:"code,dict" id:"1" doc:"info code"`
+	Name string `parquet:"name,optional,dict" id:"2" doc:"its IANA name"`
+	Text string `parquet:"text,optional" id:"3" doc:"extra text"`
 }
 
 // AppendDNS appends the row of m, a transaction in a flow s. What the row
@@ -195,7 +195,7 @@ func AppendDNS(dst []DNS, m *dns.Transaction, s *Session, a *Arena) []DNS {
 		if len(e.Errors) > 0 {
 			r.EDNSErrors = Slice(&a.dnsErrors, len(e.Errors))
 			for i, v := range e.Errors {
-				r.EDNSErrors[i] = DNSError{Code: int32(v.Code), Name: a.text(dns.ExtendedErrorName(v.Code)), Text: a.text(a.String(v.Text))}
+				r.EDNSErrors[i] = DNSError{Code: int32(v.Code), Name: dns.ExtendedErrorName(v.Code), Text: a.String(v.Text)}
 			}
 		}
 	}
@@ -209,7 +209,7 @@ func (a *Arena) dnsList(records []dns.Record) []DNSRecord {
 	list := Slice(&a.dnsRecords, len(records))
 	for i := range records {
 		v := &records[i]
-		list[i] = DNSRecord{Type: a.dnsType(v.Type), Class: a.dnsClass(v.Class), TTL: int64(v.TTL), Data: a.text(a.String(v.Data))}
+		list[i] = DNSRecord{Type: a.dnsType(v.Type), Class: a.dnsClass(v.Class), TTL: int64(v.TTL), Data: a.String(v.Data)}
 		// Records of one owner come together, and the parser lends one copy of its name.
 		if i > 0 && len(v.Name) > 0 && len(records[i-1].Name) == len(v.Name) && &records[i-1].Name[0] == &v.Name[0] {
 			list[i].Name = list[i-1].Name

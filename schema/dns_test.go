@@ -254,16 +254,9 @@ func BenchmarkAppendDNS(b *testing.B) {
 }
 
 func (r DNSRecord) String() string {
-	return fmt.Sprintf("{%s %s %s %d %s}", r.Name, r.Type, r.Class, r.TTL, plain(r.Data))
+	return fmt.Sprintf("{%s %s %s %d %s}", r.Name, r.Type, r.Class, r.TTL, r.Data)
 }
 
 func (e DNSError) String() string {
-	return fmt.Sprintf("{%d %s %s}", e.Code, plain(e.Name), plain(e.Text))
-}
-
-func plain(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
+	return fmt.Sprintf("{%d %s %s}", e.Code, e.Name, e.Text)
 }

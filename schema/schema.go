@@ -25,7 +25,6 @@ type Arena struct {
 	f64   []float64
 	bools []bool
 	strs  []string
-	texts []string // what text points to
 
 	dnsRecords []DNSRecord
 	dnsErrors  []DNSError
@@ -91,16 +90,6 @@ func (a *Arena) Bool(v bool) *bool {
 	}
 	a.bools = append(a.bools, v)
 	return &a.bools[len(a.bools)-1]
-}
-
-// text returns a pointer to s, nil if it is empty.
-func (a *Arena) text(s string) *string {
-	if s == "" {
-		return nil
-	}
-	t := Slice(&a.texts, 1)
-	t[0] = s
-	return &t[0]
 }
 
 // Strings returns a list of n empty strings to fill in.

@@ -57,8 +57,7 @@ type Column struct {
 
 	// Where the value stands in the row struct (Offset, Type), for writers.
 	// A Nullable Bool, Int32, Int64, Float64 or Timestamp is a pointer; a
-	// Nullable String, Bytes or List is NULL where it is empty, empty and nil; a
-	// Nullable String may be a pointer too.
+	// Nullable String is NULL where it is empty, a Nullable Bytes or List where it is nil.
 	Offset uintptr
 	Type   reflect.Type
 }
@@ -225,7 +224,9 @@ func columnOf(f reflect.StructField, base int) (Column, error) {
 		if !c.Nullable {
 			return c, fmt.Errorf("column %s: a pointer needs the option optional", c.Name)
 		}
-		t = t.Elem()
+		if t = t.Elem(); t.Kind() == reflect.String {
+			return c, fmt.Errorf("column %s: an optional string is plain: empty text is NULL", c.Name)
+		}
 	} else if c.Nullable && t.Kind() != reflect.String && t.Kind() != reflect.Slice {
 		return c, fmt.Errorf("column %s: optional %s would write zero as NULL; use a pointer", c.Name, t)
 	}

@@ -142,19 +142,13 @@ func appender(b array.Builder, c *schema.Column) appendFunc {
 		return scalars[float64](b, b.(*array.Float64Builder).UnsafeAppend, c.Nullable)
 	case schema.String:
 		b := b.(*array.StringBuilder)
-		pointer := c.Type.Kind() == reflect.Pointer
 		return func(p unsafe.Pointer, n int, stride uintptr) {
 			b.Reserve(n)
 			for i := range n {
-				p := unsafe.Add(p, uintptr(i)*stride)
-				s := (*string)(p)
-				if pointer {
-					s = *(**string)(p)
-				}
-				if s == nil || *s == "" && c.Nullable {
+				if s := *(*string)(unsafe.Add(p, uintptr(i)*stride)); s == "" && c.Nullable {
 					b.AppendNull()
 				} else {
-					b.Append(*s)
+					b.Append(s)
 				}
 			}
 		}

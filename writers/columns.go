@@ -80,7 +80,7 @@ func leavesOf(columns []schema.Column) []*leaf {
 			if c.Nullable {
 				l.maxDef++
 			}
-			if c.Kind == schema.String && c.Type.Kind() != reflect.Pointer {
+			if c.Kind == schema.String {
 				l.nullWord = unsafe.Sizeof(uintptr(0)) // the length: empty is NULL. A nil slice or pointer is a zero word itself.
 			}
 			l.absent = l.offset + l.nullWord
@@ -273,7 +273,7 @@ func newValues(c *schema.Column) values {
 		}
 		return n
 	case schema.String, schema.Bytes:
-		t := &texts{pointer: pointer, seed: maphash.MakeSeed(), never: c.Random || c.Encoding == schema.Delta}
+		t := &texts{seed: maphash.MakeSeed(), never: c.Random || c.Encoding == schema.Delta}
 		if c.Encoding == schema.Delta {
 			t.otherwise = format.DeltaLengthByteArray
 		}
@@ -604,7 +604,6 @@ func (c *numbers[V]) hashes(dst []uint64) []uint64 {
 // texts are strings or byte slices. Each distinct one is kept once, until it
 // turns out that hardly any comes twice.
 type texts struct {
-	pointer   bool            // rows have pointers to strings
 	never     bool            // a dictionary is not worth trying
 	otherwise format.Encoding // without dictionary
 
@@ -646,27 +645,15 @@ func (t *texts) entry(i int) []byte {
 }
 
 func (t *texts) appendAll(p unsafe.Pointer, n int, stride uintptr) {
-	if t.pointer {
-		for i := range n {
-			t.append(**(**string)(unsafe.Add(p, uintptr(i)*stride)))
-		}
-	} else { // a string, or the same two words of a slice of bytes
-		for i := range n {
-			t.append(*(*string)(unsafe.Add(p, uintptr(i)*stride)))
-		}
+	for i := range n { // a string, or the same two words of a slice of bytes
+		t.append(*(*string)(unsafe.Add(p, uintptr(i)*stride)))
 	}
 	t.reconsider()
 }
 
 func (t *texts) appendAt(p unsafe.Pointer, at []uint32, stride uintptr) {
-	if t.pointer {
-		for _, i := range at {
-			t.append(**(**string)(unsafe.Add(p, uintptr(i)*stride)))
-		}
-	} else {
-		for _, i := range at {
-			t.append(*(*string)(unsafe.Add(p, uintptr(i)*stride)))
-		}
+	for _, i := range at {
+		t.append(*(*string)(unsafe.Add(p, uintptr(i)*stride)))
 	}
 	t.reconsider()
 }
