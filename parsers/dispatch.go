@@ -38,8 +38,9 @@ type Hooks struct {
 	// first packets' sizes, each side's first bytes), when the flow ends. s is lent for the call.
 	Shape func(f *flows.Flow, s *flows.Shape)
 	// Unrecognized is told of payload, a datagram or a stream's next bytes, that is of no
-	// protocol, or not for certain yet. data is lent for the call.
-	Unrecognized func(f *flows.Flow, side flows.Side, data []byte)
+	// protocol, or not for certain yet. data is lent for the call. Where it returns true for a stream it is told again
+	// when more bytes have come, of these behind those before.
+	Unrecognized func(f *flows.Flow, side flows.Side, data []byte) (again bool)
 	// GaveUp is told of what a bound made be given up because of the packet at:
 	// so many of f's messages were given out without what they waited for, or,
 	// where messages is 0, f's session was ended.
@@ -128,6 +129,7 @@ type probing struct {
 	buf   []byte
 	at    flows.Stamp // of its first segment
 	later []segment   // where the others begin
+	again bool        // Unrecognized wants to see buf with what follows
 }
 
 type segment struct {
@@ -247,10 +249,8 @@ func (d *Dispatcher) ask(f *flows.Flow, side flows.Side, data []byte) (index int
 }
 
 // unrecognized tells of payload that is of no protocol yet.
-func (d *Dispatcher) unrecognized(f *flows.Flow, side flows.Side, data []byte) {
-	if d.hooks.Unrecognized != nil && !d.stopped {
-		d.hooks.Unrecognized(f, side, data)
-	}
+func (d *Dispatcher) unrecognized(f *flows.Flow, side flows.Side, data []byte) (again bool) {
+	return d.hooks.Unrecognized != nil && !d.stopped && d.hooks.Unrecognized(f, side, data)
 }
 
 func (d *Dispatcher) probe(f *flows.Flow, e *session, side flows.Side, at flows.Stamp, data []byte) {
@@ -297,10 +297,16 @@ func (d *Dispatcher) probe(f *flows.Flow, e *session, side flows.Side, at flows.
 			d.probe(f, e, side, at, rest)
 			return
 		}
+		again := false
 		if !told {
-			d.unrecognized(f, side, data)
+			if p.again {
+				again = d.unrecognized(f, side, whole)
+			} else {
+				again = d.unrecognized(f, side, data)
+			}
+			p.again = again
 		}
-		if v == Maybe && len(whole) < maxProbe {
+		if (v == Maybe || again) && len(whole) < maxProbe {
 			if len(p.buf) == 0 {
 				p.add(at, data)
 			}
@@ -361,7 +367,7 @@ func (p *probing) feed(f *flows.Flow, e *session, side flows.Side) {
 	}
 }
 
-func (p *probing) clear() { p.buf, p.later = p.buf[:0], p.later[:0] }
+func (p *probing) clear() { p.buf, p.later, p.again = p.buf[:0], p.later[:0], false }
 
 // sslRequest returns the length of a packet at the beginning of b by which a client of MySQL
 // or MariaDB goes over to TLS, 0 if there is none. The client does not wait for an answer, so

@@ -1,6 +1,8 @@
 package tabulate
 
 import (
+	"bytes"
+
 	"github.com/caplake/caplake/flows"
 	"github.com/caplake/caplake/parsers"
 	"github.com/caplake/caplake/parsers/ident"
@@ -13,29 +15,38 @@ import (
 //	63      56 55      48 47      40 39     32
 //	|  looked | the name | responder | initiator |
 //
+// looked has two bits more for sides that are to be looked at again.
+//
 // initiator and responder are what the sides may be (parsers.Maybe), the name
 // is what one of them is for certain.
 const (
 	identInitiator = 32
 	identName      = 48
 	identLooked    = 56 // bits: initiator, responder
+	identAgain     = 58 // bits: a side that is to be looked at again, with more
+)
+
+// A side's first bytes are looked at again with those that follow while they are so few that they may
+// be a part of something, or a line that has not ended yet.
+const (
+	fewBytes  = 24
+	manyBytes = 512
 )
 
 // unlooked reports whether the first payload of side is still to be looked at.
 func unlooked(f *flows.Flow, side flows.Side) bool {
-	return f.User[userDNS]>>identLooked>>side&1 == 0
+	u := f.User[userDNS]
+	return u>>identLooked>>side&1 == 0 || u>>identAgain>>side&1 != 0
 }
 
-// look looks at payload that no parser takes, if it is its side's first.
-func look(f *flows.Flow, side flows.Side, data []byte) {
-	if unlooked(f, side) {
-		identify(f, side, data)
-	}
+// look looks at payload that no parser takes, if it is its side's first. It returns true if more is needed.
+func look(f *flows.Flow, side flows.Side, data []byte) (again bool) {
+	return unlooked(f, side) && identify(f, side, data)
 }
 
 // identify looks at the first payload of a side.
-func identify(f *flows.Flow, side flows.Side, data []byte) {
-	u := f.User[userDNS] | 1<<identLooked<<side
+func identify(f *flows.Flow, side flows.Side, data []byte) (again bool) {
+	u := f.User[userDNS]&^(1<<identAgain<<side) | 1<<identLooked<<side
 	if u>>identName&0xff == 0 {
 		var p ident.Protocol
 		var v parsers.Verdict
@@ -48,11 +59,25 @@ func identify(f *flows.Flow, side flows.Side, data []byte) {
 		case parsers.Yes:
 			u |= uint64(p) << identName
 		case parsers.Maybe:
-			u |= uint64(p) << identInitiator << (8 * side)
+			if u>>identInitiator>>(8*side)&0xff == 0 {
+				u |= uint64(p) << identInitiator << (8 * side)
+			}
 			u |= uint64(ident.Join(ident.Protocol(u>>identInitiator), ident.Protocol(u>>identInitiator>>8))) << identName
+		}
+		if again = f.Proto == flows.ProtoTCP && u>>identName&0xff == 0 && partial(data); again {
+			u |= 1 << identAgain << side
 		}
 	}
 	f.User[userDNS] = u
+	return again
+}
+
+// partial reports whether a stream's first bytes, of which ident is not sure, may be only a part of what would tell.
+func partial(data []byte) bool {
+	if len(data) < fewBytes {
+		return true
+	}
+	return len(data) < manyBytes && data[0] >= ' ' && data[0] < 0x7f && bytes.IndexByte(data, '\n') < 0
 }
 
 // identified reports whether the first payload named the flow's protocol.

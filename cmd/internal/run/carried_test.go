@@ -175,6 +175,8 @@ func TestCarried(t *testing.T) {
 		{"a protocol without a table, then tls", newTCP(25).s("220 mx.test ESMTP\r\n").c("EHLO me\r\n").s("250 STARTTLS\r\n").c("STARTTLS\r\n").s("220 go\r\n").c(client), "smtp payload", nil, []string{"inner.test"}},
 		{"ftp, AUTH TLS", newTCP(21).s("220 FTP server ready\r\n").c("AUTH TLS\r\n").s("234 go\r\n").c(client), "ftp payload", nil, []string{"inner.test"}},
 		{"STARTTLS and a hello in pieces", newTCP(25).s("220 mx.test ESMTP\r\n").c("EHLO me\r\n").s("250 STARTTLS\r\n").c("STAR").c("TTLS\r\n").s("220 go\r\n").c(client[:5]).c(client[5:]), "smtp payload", nil, []string{"inner.test"}},
+		{"a greeting in pieces", newTCP(10025).s("22").s("0 mx.test ES").s("MTP\r\n").c("EHLO me\r\n"), "smtp payload", nil, nil},
+		{"a length before what it is of", newTCP(13306).s("\x4a\x00\x00\x00").s("\x0a8.0.33\x00\x08\x00\x00\x00abcdefgh\x00\xff\xff\xff\x02\x00\xff\xdf\x15" + strings.Repeat("\x00", 10) + "abcdefghijkl\x00mysql_native_password\x00"), "mysql payload", nil, nil},
 		{"imap, STARTTLS", newTCP(143).s("* OK ready\r\n").c("a1 STARTTLS\r\n").s("a1 OK go\r\n").c(client), "imap payload", nil, []string{"inner.test"}},
 		{"pop3, STLS", newTCP(110).s("+OK ready\r\n").c("STLS\r\n").s("+OK go\r\n").c(client), "pop3 payload", nil, []string{"inner.test"}},
 		{"ldap, StartTLS (RFC 4511 section 4.14)", newTCP(389).c("\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037").
