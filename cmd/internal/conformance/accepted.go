@@ -47,6 +47,7 @@ func classes() []class {
 		{"a TCP header that cannot be", []string{"flows"}, impossibleTCP},
 		{"fragments never put together", []string{"flows"}, unassembled},
 		{"a carrier of what tshark does not list", []string{"flows"}, carrierAlone},
+		{"tags of a provider", []string{"flows"}, providerTags},
 		{"calls joined to one conversation", []string{"flows"}, joinedCalls},
 		{"times that go back", []string{"flows"}, backInTime},
 		{"a fraction of more than a second", []string{"flows"}, longFraction},
@@ -307,6 +308,15 @@ func carrierAlone(e *Evidence) bool {
 		less -= e.number(e.Ours, "fwd_packets") + e.number(e.Ours, "rev_packets")
 	}
 	return less <= inside
+}
+
+// providerTags: the truth's tags are ours without the outer one, and perhaps more within them.
+func providerTags(e *Evidence) bool {
+	if e.Column != "vlan" || e.Truth == nil || e.Ours == nil {
+		return false
+	}
+	_, inner, ok := strings.Cut(e.OursText, " ")
+	return ok && strings.HasPrefix(e.TruthText+" ", inner+" ")
 }
 
 // joinedCalls: the truth's row is the sum of several of our flows to one port.

@@ -115,8 +115,10 @@ func flowRecord(proto string, a, b endpoint, s [2]flowSide, f flowShape, label s
 }
 
 // tunnelPorts are UDP ports whose payload is another network's packets: VXLAN,
-// GTP-U, Geneve, CAPWAP data, L2TP, VXLAN-GPE, Linux's old VXLAN, AYIYA, GUE, LWAPP.
-var tunnelPorts = map[string]bool{"4789": true, "2152": true, "6081": true, "5247": true, "1701": true, "4790": true, "8472": true, "5072": true, "6080": true, "12222": true, "12223": true}
+// GTP-U, Geneve, CAPWAP data, L2TP, VXLAN-GPE, Linux's old VXLAN, AYIYA, GUE, LWAPP, MPLS,
+// GRE, LISP, TZSP.
+var tunnelPorts = map[string]bool{"4789": true, "2152": true, "6081": true, "5247": true, "1701": true, "4790": true, "8472": true, "5072": true, "6080": true, "12222": true, "12223": true,
+	"6635": true, "4754": true, "4341": true, "37008": true}
 
 // teredoPort is apart: the other program does not look into Teredo, so that it
 // has the carriers alone.
