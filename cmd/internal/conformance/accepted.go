@@ -653,7 +653,11 @@ func earlyDraft(e *Evidence) bool {
 }
 
 func unreadable(e *Evidence) bool {
-	return e.Ours == nil && e.Truth.Raw["malformed"] == "1" && strings.HasPrefix(e.Truth.Raw["qname"], "<") && e.Truth.Raw["qname"] != "<Root>"
+	if e.Truth == nil || e.Ours != nil {
+		return false
+	}
+	r := e.Truth.Raw
+	return r["malformed"] == "1" && (strings.HasPrefix(r["qname"], "<") && r["qname"] != "<Root>" || r["qname"] == "" && r["qtype"] == "")
 }
 
 // wrongChecksums: Zeek leaves the packets out, and says so in history. Not more

@@ -219,6 +219,8 @@ func TestClasses(t *testing.T) {
 		{"JA4 without signatures", "suricata checks", &suricataKind, []Record{mainOf(&suricataKind, "a", "count", "1")}, []Record{with(mainOf(&suricataKind, "a", "count", "0"), raw{"unsigned": "1"})}, nil,
 			"JA4 of a hello without signature algorithms"},
 		{"not in Suricata", "suricata checks", &suricataKind, []Record{mainOf(&suricataKind, "a", "count", "1")}, []Record{with(mainOf(&suricataKind, "a", "count", "0"), raw{"turned": "0"})}, nil, ""},
+		{"no header", "dns", &dnsKind, []Record{with(mainOf(&dnsKind, "query tcp a b"), raw{"malformed": "1"})}, nil, nil, "nothing of a message reads"},
+		{"a name reads", "dns", &dnsKind, []Record{with(mainOf(&dnsKind, "query tcp a b"), raw{"malformed": "1", "qname": "a", "qtype": "1"})}, nil, nil, ""},
 		{"another history", "zeek conn", &zeekConnKind, []Record{conn("history", "ShADadFf")}, []Record{conn("history", "ShADad")}, nil, ""},
 		{"checksums", "zeek conn", &zeekConnKind, []Record{conn("history", "C", "conn_state", "OTH")}, []Record{conn("history", "S", "conn_state", "S0", "orig_pkts", "1")},
 			map[string][]string{"flows": {"src_bad_checksums", "1"}}, "wrong checksums"},

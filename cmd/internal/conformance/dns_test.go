@@ -174,3 +174,45 @@ func TestDNSNames(t *testing.T) {
 		t.Error("different names are equal")
 	}
 }
+
+func TestUnquoted(t *testing.T) {
+	type raw = map[string]string
+	message := func(frame, src, sport, dst, dport, id string) raw {
+		return raw{"frame": frame, "transport": "udp", "src": src, "sport": sport, "dst": dst, "dport": dport, "id": id, "response": "0", "qname": "a", "qtype": "1"}
+	}
+	flow := func(packets string) []raw {
+		return []raw{{"proto": "udp", "a_ip": "1.0.0.1", "a_port": "5", "b_ip": "1.0.0.2", "b_port": "53", "a2b_pkts": packets, "b2a_pkts": "0"}}
+	}
+	ask := func(frame, id string) raw { return message(frame, "1.0.0.1", "5", "1.0.0.2", "53", id) }
+	for _, tt := range []struct {
+		name    string
+		packets string
+		truth   []raw
+		want    string
+	}{
+		{"sent again", "2", []raw{ask("1", "7"), ask("2", "7")}, "1 2"},
+		{"quoted", "1", []raw{ask("1", "7"), ask("2", "7")}, "1"},
+		{"sent again and quoted", "2", []raw{ask("1", "7"), ask("2", "7"), ask("3", "7")}, "1 3"},
+		{"another message", "1", []raw{ask("1", "7"), ask("2", "8")}, "1 2"},
+		{"another direction", "1", []raw{ask("1", "7"), message("2", "1.0.0.2", "53", "1.0.0.1", "5", "7"), message("3", "1.0.0.2", "53", "1.0.0.1", "5", "7")}, "1 2 3"},
+	} {
+		var got []string
+		for _, r := range unquoted(tt.truth, flow(tt.packets)) {
+			got = append(got, r["frame"])
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("%s: rows %s, want %s", tt.name, s, tt.want)
+		}
+	}
+}
+
+// The truth has each byte that is not ASCII as U+FFFD, ours as far as it is no UTF-8.
+func TestASCIIText(t *testing.T) {
+	for _, tt := range []struct{ ours, want string }{
+		{"caf\u00e9", "caf\ufffd\ufffd"}, {"caf\ufffd", "caf\ufffd"}, {"plain", "plain"}, {"\u2713", "\ufffd\ufffd\ufffd"},
+	} {
+		if got := asciiText(tt.ours); got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.ours, got, tt.want)
+		}
+	}
+}

@@ -52,7 +52,10 @@ func (tshark) records(c *Capture, table string, d *Dataset) ([]recordSet, error)
 	case "tls":
 		sets, err = tlsRecords(truth, t)
 	case "dns":
-		sets, err = dnsRecords(truth, t)
+		var flows []map[string]string
+		if flows, err = c.Truth("flows"); err == nil {
+			sets, err = dnsRecords(unquoted(truth, flows), t)
+		}
 	}
 	if terr != nil {
 		err = terr
