@@ -60,10 +60,7 @@ func classes() []class {
 		{"a body taken for a request", []string{"http"}, bodyAsRequest},
 		{"text that ends at NUL", []string{"http"}, endsAtNUL},
 		{"field lines that break the grammar", []string{"http"}, brokenFields},
-		{"how a body is framed", []string{"http"}, framedBody},
-		{"a body that ends with the connection", []string{"http"}, endsAtClose},
 		{"a hole that is filled late", []string{"http"}, filledLate},
-		{"a message without its end", []string{"http"}, withoutEnd},
 		{"a version that was not there", []string{"http"}, cutVersion},
 		{"text that the capture cuts", []string{"http"}, cutText},
 		{"a packet of OpenVPN sent again", []string{"tls"}, againInOpenVPN},
@@ -469,42 +466,6 @@ func brokenFields(e *Evidence) bool {
 	return false
 }
 
-// framedBody: the head or the chunked coding breaks a rule that our row names, or
-// the truth counts what is no body or not chunked.
-func framedBody(e *Evidence) bool {
-	side, _, _ := strings.Cut(e.Column, "_")
-	switch e.Column {
-	case "request_body_bytes", "response_body_bytes", "request_end_ts", "response_end_ts":
-	default:
-		return false
-	}
-	broken := e.ours("http", "malformed")
-	for _, rule := range []string{"bare_cr", "space_before_colon", "obs_fold", "bad_header_line", "bad_content_length", "conflicting_content_length",
-		"bad_transfer_encoding", "bad_chunk"} {
-		if strings.Contains(broken, rule) {
-			return true
-		}
-	}
-	if side == "request" {
-		return false
-	}
-	coding := e.ours("http", "transfer_encoding")
-	switch status := e.ours("http", "status"); {
-	case strings.HasPrefix(status, "1") || status == "204" || status == "304" || e.ours("http", "outcome") == "tunnel":
-		return e.ours("http", "response_body_bytes") == "0"
-	case coding != "": // what the truth takes for chunked begins so, in lower case
-		last := coding[strings.LastIndexByte(coding, ',')+1:]
-		return strings.EqualFold(strings.TrimSpace(last), "chunked") != strings.HasPrefix(coding, "chunked")
-	}
-	return false
-}
-
-// endsAtClose: no length is known, so that the truth has the whole with the FIN.
-func endsAtClose(e *Evidence) bool {
-	return e.Column == "response_end_ts" && later(e) && e.ours("http", "response_content_length") == "" && e.ours("http", "outcome") == "complete" &&
-		!strings.EqualFold(e.ours("http", "transfer_encoding"), "chunked")
-}
-
 // filledLate: the last byte came before others of the message, in a flow that has such packets.
 func filledLate(e *Evidence) bool {
 	if e.Column != "request_end_ts" && e.Column != "response_end_ts" || !later(e) {
@@ -524,14 +485,6 @@ func later(e *Evidence) bool {
 	t, _ := strconv.ParseInt(e.TruthText, 10, 64)
 	o, err := strconv.ParseInt(e.OursText, 10, 64)
 	return err == nil && t > o
-}
-
-// withoutEnd: our row says that the message was not seen whole.
-func withoutEnd(e *Evidence) bool {
-	if e.Column != "request_end_ts" && e.Column != "response_end_ts" || e.OursText != "" {
-		return false
-	}
-	return e.ours("http", "outcome") == "truncated" || e.ours("http", "after_gap") == "true"
 }
 
 // cutVersion: the first line is cut by the capture's length, or has no version.

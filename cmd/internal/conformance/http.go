@@ -91,7 +91,7 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 			req.ours = append(req.ours, Record{
 				Group: ourPair(t, i), Time: t.Int(i, "request_ts"), Label: ourLabel(t, i, "REQ"), Row: i,
 				Main: []string{t.Get(i, "method"), t.Get(i, "target"), t.Get(i, "host")},
-				More: t.more(i, httpRequestKind.More),
+				More: withoutBody(t, i, httpRequestKind.More, t.more(i, httpRequestKind.More)),
 			})
 		}
 		rec := Record{Group: ourPair(t, i), Time: t.Int(i, "response_ts"), Label: ourLabel(t, i, "RESP"), Row: i}
@@ -103,7 +103,7 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 		}
 		if t.Get(i, "response_ts") != "" {
 			rec.Main = []string{t.Get(i, "status")}
-			rec.More = t.more(i, httpResponseKind.More)
+			rec.More = withoutBody(t, i, httpResponseKind.More, t.more(i, httpResponseKind.More))
 			if rec.More[len(rec.More)-1] = Unknown; t.Get(i, "request_ts") != "" {
 				rec.More[len(rec.More)-1] = t.Get(i, "target")
 			}
@@ -118,8 +118,8 @@ func httpRecords(truth []map[string]string, t *Table) ([]recordSet, error) {
 // bodyEnd returns the time of the packet with the last byte of a message that
 // the truth has whole.
 func bodyEnd(r map[string]string) string {
-	if !strings.Contains(r["seen"], "A") {
-		return Unknown
+	if !bounded(r) || r["kind"] == "RESP" && r["content_length"] == "" && r["transfer_encoding"] == "" {
+		return Unknown // a body until the connection ends: the truth has the FIN, which need not have a byte of it
 	}
 	return strconv.FormatInt(nanoseconds(r["time"]), 10)
 }
@@ -127,10 +127,47 @@ func bodyEnd(r map[string]string) string {
 // bodyLength returns the length of a whole message's body. Of one with a content
 // coding the truth has the length without it.
 func bodyLength(r map[string]string) string {
-	if !strings.Contains(r["seen"], "A") || r["content_encoding"] != "" || r["body_len"] == "" {
+	if !bounded(r) || r["content_encoding"] != "" || r["body_len"] == "" {
 		return Unknown
 	}
 	return r["body_len"]
+}
+
+// bounded reports whether the truth's idea of where a message ends is that of RFC
+// 9112 section 6.3. It takes the length of what has no body (a 101, 204 or 304
+// with Content-Length), reads a number as far as it goes, and tells the chunked
+// coding by how the field begins, in lower case.
+func bounded(r map[string]string) bool {
+	if !strings.Contains(r["seen"], "A") {
+		return false // not seen whole
+	}
+	if s := r["status"]; strings.HasPrefix(s, "1") || s == "204" || s == "304" {
+		return false
+	}
+	if _, err := strconv.ParseUint(r["content_length"], 10, 63); err != nil && r["content_length"] != "" {
+		return false
+	}
+	return r["transfer_encoding"] == "" || r["transfer_encoding"] == "chunked"
+}
+
+// unbounded are the rules by which a message of ours has no end that the
+// grammar tells (RFC 9112 sections 2.2, 5 and 6.3 leave it to the recipient).
+var unbounded = []string{"bare_cr", "space_before_colon", "obs_fold", "bad_header_line", "bad_content_length", "conflicting_content_length", "bad_transfer_encoding", "bad_chunk"}
+
+// withoutBody takes the ends and lengths of bodies out of a record of ours of which the
+// row says that it has no end, or that it was not seen, or that what follows is a tunnel.
+func withoutBody(t *Table, i int, names, more []string) []string {
+	outcome, broken := t.Get(i, "outcome"), t.Get(i, "malformed")
+	if outcome != "truncated" && outcome != "tunnel" && t.Get(i, "after_gap") != "true" &&
+		!slices.ContainsFunc(unbounded, func(rule string) bool { return strings.Contains(broken, rule) }) {
+		return more
+	}
+	for c, name := range names {
+		if strings.HasSuffix(name, "_end_ts") || strings.HasSuffix(name, "_body_bytes") {
+			more[c] = Unknown
+		}
+	}
+	return more
 }
 
 // seenAgain finds the rows of messages that the truth has twice. Its two passes,

@@ -2,6 +2,8 @@ package conformance
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -74,5 +76,53 @@ func TestHTTP(t *testing.T) {
 	r := runCorpus(t, corpusOf(t, map[string]string{"http": truth}, nil), &writer{write: func(t *testing.T, out string) { writeRows(t, out, "http", row) }})
 	if got := fmt.Sprint(r.Lines[0].Equal, differing(&r.Lines[0].Tally, false)); got != "2 map[user_agent:1]" {
 		t.Errorf("secondary columns %s", got)
+	}
+}
+
+// What the truth or a row of ours says of the end of a message is compared only
+// where both mean the same.
+func TestHTTPBodies(t *testing.T) {
+	truth := map[string]string{"kind": "RESP", "seen": "AB", "status": "200", "time": "3.0", "content_length": "7", "body_len": "7"}
+	for _, tt := range []struct {
+		field, value string
+		end, length  string
+	}{
+		{"", "", "3000000000", "7"},
+		{"seen", "B", Unknown, Unknown},
+		{"status", "304", Unknown, Unknown},
+		{"status", "101", Unknown, Unknown},
+		{"content_length", "7 A", Unknown, Unknown},
+		{"content_length", "", Unknown, "7"},
+		{"transfer_encoding", "chunked", "3000000000", "7"},
+		{"transfer_encoding", "chunkedx", Unknown, Unknown},
+		{"content_encoding", "gzip", "3000000000", Unknown},
+		{"kind", "REQ", "3000000000", "7"},
+	} {
+		r := maps.Clone(truth)
+		r[tt.field] = tt.value
+		if end, length := bodyEnd(r), bodyLength(r); end != tt.end || length != tt.length {
+			t.Errorf("%s %q: %q %q, want %q %q", tt.field, tt.value, end, length, tt.end, tt.length)
+		}
+	}
+	names := []string{"reason", "response_end_ts", "response_body_bytes"}
+	for _, tt := range []struct {
+		outcome, malformed, gap string
+		compared                bool
+	}{
+		{"complete", "", "false", true},
+		{"complete", "missing_host", "false", true},
+		{"complete", "bad_chunk_size", "false", false},
+		{"truncated", "", "false", false},
+		{"tunnel", "", "false", false},
+		{"complete", "", "true", false},
+	} {
+		row := NewTable([]string{"outcome", "malformed", "after_gap"}, [][]string{{tt.outcome, tt.malformed, tt.gap}})
+		want := []string{"OK", Unknown, Unknown}
+		if tt.compared {
+			want = []string{"OK", "5", "6"}
+		}
+		if got := withoutBody(row, 0, names, []string{"OK", "5", "6"}); !slices.Equal(got, want) {
+			t.Errorf("%+v: %q", tt, got)
+		}
 	}
 }

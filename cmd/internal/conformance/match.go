@@ -121,6 +121,7 @@ type Tally struct {
 	// differences covers.
 	AcceptedDiffer  int `json:"accepted_differ"`
 	AcceptedMissing int `json:"accepted_missing"`
+	Covered         int `json:"covered"` // rows that any class touches, in whatever column
 	// Rows that a class touches, in whatever column; extra rows by their causes apart,
 	// since they lower nothing.
 	Classes      map[string]int   `json:"classes"`
@@ -164,6 +165,7 @@ func (t *Tally) add(u *Tally) {
 	t.Whole += u.Whole
 	t.AcceptedDiffer += u.AcceptedDiffer
 	t.AcceptedMissing += u.AcceptedMissing
+	t.Covered += u.Covered
 	addCounts(&t.Classes, u.Classes)
 	addCounts(&t.ExtraClasses, u.ExtraClasses)
 	for name, n := range u.Columns {
@@ -292,6 +294,7 @@ func Match(k *Kind, truth, ours []Record, accept func(*Evidence) string) (Tally,
 			class := ask(Evidence{Truth: t})
 			if class != "" {
 				tally.AcceptedMissing++
+				tally.Covered++
 				addCounts(&tally.Classes, map[string]int{class: 1})
 			} else {
 				tally.missing(k.Main, t.Main)
@@ -335,6 +338,9 @@ func Match(k *Kind, truth, ours []Record, accept func(*Evidence) string) (Tally,
 			compare(name, t.More[c], o.More[c], false)
 		}
 		addCounts(&tally.Classes, classes)
+		if len(classes) > 0 {
+			tally.Covered++
+		}
 		if !slices.ContainsFunc(columns, func(c Column) bool { return c.Accepted == "" }) {
 			tally.Whole++
 		}

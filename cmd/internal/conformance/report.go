@@ -214,6 +214,9 @@ func (r *Result) printClasses(b *strings.Builder) {
 		for _, class := range slices.Sorted(maps.Keys(l.Classes)) {
 			fmt.Fprintf(b, "  %s: %s: %d rows, %.2f %%\n", l.Name, class, l.Classes[class], percent(l.Classes[class], l.Truth))
 		}
+		if l.Covered > 0 {
+			fmt.Fprintf(b, "  %s: together: %d rows, %.2f %%\n", l.Name, l.Covered, percent(l.Covered, l.Truth))
+		}
 	}
 	b.WriteString("\nextra rows by cause\n")
 	for i := range r.Lines {
