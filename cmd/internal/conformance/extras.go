@@ -95,7 +95,7 @@ func otherPort(e *Evidence) bool {
 // knownMethods are those of HTTP (RFC 9110) and WebDAV (RFC 4918), of which tshark does.
 var knownMethods = strings.Fields("GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK")
 
-// unended: the truth has heads that are whole, and handshakes of which a hello is.
+// unended: the truth has heads that are whole, client hellos that are, and of a server those in records that are.
 func unended(e *Evidence) bool {
 	switch e.Kind {
 	case &httpRequestKind:
@@ -103,7 +103,7 @@ func unended(e *Evidence) bool {
 	case &httpResponseKind:
 		return e.ours("http", "response_end_ts") == "" || e.ours("http", "outcome") == "truncated"
 	}
-	return e.ours("tls", "outcome") == "incomplete" && e.ours("tls", "ja3") == ""
+	return e.ours("tls", "outcome") == "incomplete" && (e.Kind != &clientHelloKind || e.ours("tls", "ja3") == "")
 }
 
 // joinedExtra: a flow of those that a row of the truth is the sum of.

@@ -21,6 +21,8 @@ func TestCauses(t *testing.T) {
 		{"cut", "http", &httpResponseKind, map[string][]string{"flows": flow(), "http": row("method", "GET")}, "a message without its end"},
 		{"SSL 2", "tls", &clientHelloKind, map[string][]string{"flows": flow(), "tls": row("client_hellos", "0", "client_version", "TLSv1.0")}, "a hello of SSL 2"},
 		{"TLS", "tls", &clientHelloKind, map[string][]string{"flows": flow(), "tls": row("client_hellos", "1", "client_version", "TLSv1.0", "ja3", "x")}, ""},
+		{"hello of an incomplete handshake", "tls", &clientHelloKind, map[string][]string{"flows": flow(), "tls": row("outcome", "incomplete", "client_hellos", "1", "ja3", "x")}, ""},
+		{"its server's", "tls", &serverHelloKind, map[string][]string{"flows": flow(), "tls": row("outcome", "incomplete", "client_hellos", "1", "ja3", "x")}, "a message without its end"},
 		{"mid-stream", "dns", &dnsKind, map[string][]string{"flows": flow("direction_basis", "first_packet"), "dns": row()}, "a stream picked up in its middle"},
 		{"from its start", "dns", &dnsKind, map[string][]string{"flows": flow("direction_basis", "syn"), "dns": row()}, ""},
 		{"tunnel", "flows", &flowKind, map[string][]string{"flows": flow("tunnel", "lwapp")}, "in a tunnel that tshark does not follow"},
