@@ -7,6 +7,10 @@
 //	doc      what the column says, for people
 //	bloom    "yes": people look up single values of the column
 //
+// A program that wants rows begins in package tabulate, below, which makes them of packets;
+// here are their types (Flow, HTTP, DNS and so on), and TableOf, by which a protocol of one's own
+// fills a table of its own. Times are nanoseconds since the Unix epoch, UTC.
+//
 // A column is NULL when the capture does not say. An optional number is a
 // pointer, because its zero is a value; an optional string is plain, because
 // empty text is never a value.
