@@ -154,7 +154,7 @@ func (d *Decoder) mplsIn(e flows.Encap, buf []byte, off, wire int, p *flows.Pack
 		}
 		switch binary.BigEndian.Uint16(buf[off+16:]) {
 		case etherIPv4, etherIPv6, etherVLAN, etherQinQ, etherMPLS, etherPPPoE, etherPBB, etherNSH, etherCMD, etherVNTag, etherETag,
-			etherHSR, etherTRILL, etherMACsec:
+			etherHSR, etherTRILL, etherMACsec, etherFabric:
 			off += 4
 		}
 	}

@@ -438,11 +438,17 @@ func other(a []byte) []byte {
 	return b
 }
 
+// protoIPComp is of what is compressed: what is in it cannot be changed in place, and once cut is not there.
+const protoIPComp = 108
+
 // readdress changes the addresses of p's innermost datagram, and of what it quotes.
 func readdress(p *Packet) (Packet, bool) {
 	d, _, o := look(p)
 	if o != ingest.OutcomeFlow && o != ingest.OutcomeFragment {
 		return *p, true
+	}
+	if d.Proto == protoIPComp {
+		return *p, false
 	}
 	q := *p
 	q.Data = slices.Clone(p.Data)
