@@ -1,7 +1,8 @@
 // Package carried reads protocols that carry the bytes of another in their own messages, and
 // hands those on: TDS, the protocol of Microsoft's SQL Server, whose sessions begin with TLS
 // in TDS packets; FTP, where GSS-API has tokens that may be TLS; RADIUS, where those
-// who want access to a network prove themselves by EAP with TLS.
+// who want access to a network prove themselves by EAP with TLS; WebSocket, whose frames may carry
+// the stream of any other.
 //
 // What the bytes say is for another parser, which this package does not know:
 // a parser here is made around it, and its messages are that parser's. Of the

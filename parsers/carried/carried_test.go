@@ -2,6 +2,7 @@ package carried
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -39,6 +40,19 @@ func unhex(s string) string {
 func packet(typ byte, data string) string {
 	n := tdsHeader + len(data)
 	return string([]byte{typ, 1, byte(n >> 8), byte(n), 0, 0, 1, 0}) + data
+}
+
+// framed is a frame of WebSocket, masked where key is not 0.
+func framed(first byte, key uint32, data string) string {
+	b := []byte{first, byte(len(data))}
+	if n := len(data); n > 125 {
+		b = []byte{first, 126, byte(n >> 8), byte(n)}
+	}
+	if key == 0 {
+		return string(b) + data
+	}
+	b[1] |= 0x80
+	return string(unmask(binary.BigEndian.AppendUint32(b, key), []byte(data), &key))
 }
 
 func token(b string) string { return base64.StdEncoding.EncodeToString([]byte(b)) }
@@ -89,6 +103,24 @@ var scripts = []struct {
 		{sv, "235 ADAT=" + token(ended[7:]) + "\r\n"},
 		{cl, "ENC " + token("anything") + "\r\n"},
 	}, tls.Established, 1},
+	{"WebSocket", WebSocket(tls.Protocol(tls.Config{})), []part{
+		{cl, framed(0x82, 0x8eefaa40, clientHello)},
+		{sv, framed(0x02, 0, serverHello[:30]) + framed(0x89, 0, "ping") + framed(0x80, 0, serverHello[30:])},
+		{cl, framed(0x8a, 0x01020304, "ping") + framed(0x82, 0x80000000, ended[:5]) + framed(0x82, 0, ended[5:])},
+		{sv, framed(0x81, 0, ended)},
+		{cl, framed(0x82, 0, unhex("17 0303 0003 010203")) + framed(0x88, 0, "\x03\xe8")},
+	}, tls.Established, 1},
+	{"WebSocket, closed", WebSocket(tls.Protocol(tls.Config{})), []part{
+		{cl, framed(0x82, 7, clientHello)},
+		{sv, framed(0x82, 0, serverHello)},
+		{cl, framed(0x88, 7, "\x03\xe8") + framed(0x82, 0, ended)},
+		{sv, framed(0x88, 0, "\x03\xe8") + framed(0x82, 0, ended)},
+	}, tls.Incomplete, 1},
+	{"WebSocket, then compressed", WebSocket(tls.Protocol(tls.Config{})), []part{
+		{cl, framed(0x82, 7, clientHello)},
+		{sv, framed(0x82, 0, serverHello)},
+		{sv, framed(0xc2, 0, ended)},
+	}, tls.Incomplete, 1},
 	{"FTP, broken tokens", FTP(newTLS), []part{
 		{cl, "ADAT " + token(clientHello) + "\r\nADAT F*MB\r\nADAT =AAA\r\nADAT A=AA\r\nADAT AA=A\r\n"},
 		{sv, "335 ADAT=" + token(serverHello) + "====\r\n"},
@@ -128,7 +160,7 @@ func TestScripts(t *testing.T) {
 				t.Errorf("%s: probe of %d bytes says no", x.name, i)
 			}
 		}
-		if n := testing.AllocsPerRun(10, func() { x.protocol.Probe(f, cl, data) }); n != 0 {
+		if n := testing.AllocsPerRun(10, func() { x.protocol.Probe(f, cl, data) }); n > 1 || n > 0 && x.protocol.Name != "websocket" { // to unmask
 			t.Errorf("%s: probe: %v allocations", x.name, n)
 		}
 	}
@@ -145,6 +177,29 @@ func TestProbe(t *testing.T) {
 		}
 	}
 }
+
+func TestProbeWebSocket(t *testing.T) {
+	for b, want := range map[string]parsers.Verdict{
+		framed(0x82, 1, clientHello):                              parsers.Yes,
+		framed(0x01, 0, serverHello):                              parsers.Yes,
+		"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + clientHello:  parsers.Yes,
+		"\x82\x7f\xff\x00\x00\x00\x00\x01\x00\x00" + clientHello:  parsers.No, // RFC 6455: the first bit is 0
+		framed(0x82, 1, clientHello)[:8]:                          parsers.Maybe,
+		framed(0x80, 0, clientHello):                              parsers.No, // goes on with what is not known
+		framed(0x83, 0, clientHello):                              parsers.No,
+		framed(0xc2, 0, clientHello):                              parsers.No,
+		framed(0x89, 0, "ping"):                                   parsers.No,
+		framed(0x82, 0, "GET / HTTP/1.1"):                         parsers.No,
+		framed(0x82, 0, ""):                                       parsers.No,
+		framed(0x82, 0, clientHello[:3]) + framed(0x80, 0, "..."): parsers.No,
+	} {
+		if v := overWebSocket.Probe(nil, cl, []byte(b)); v != want {
+			t.Errorf("%q: %v, want %v", b, v, want)
+		}
+	}
+}
+
+var overWebSocket = WebSocket(tls.Protocol(tls.Config{}))
 
 func TestGap(t *testing.T) {
 	for _, x := range []struct {
@@ -195,7 +250,7 @@ func Fuzz(f *testing.F) {
 		f.Add([]byte(b[cl]), []byte(b[sv]))
 	}
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		for _, p := range []parsers.SessionParser[tls.Handshake]{TDS(newTLS).Stream(), FTP(newTLS).Stream()} {
+		for _, p := range []parsers.SessionParser[tls.Handshake]{TDS(newTLS).Stream(), FTP(newTLS).Stream(), overWebSocket.Stream()} {
 			p.Feed(nil, cl, flows.Stamp{}, a)
 			p.Feed(nil, sv, flows.Stamp{}, b)
 			p.End(nil)
@@ -204,6 +259,7 @@ func Fuzz(f *testing.F) {
 		for i := range min(len(a), 64) {
 			probeTDS(a[:i], cl)
 			probeADAT(a[:i], cl)
+			overWebSocket.Probe(nil, cl, a[:i])
 		}
 	})
 }

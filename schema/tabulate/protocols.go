@@ -72,9 +72,10 @@ func (c *Collector) protocols() []parsers.Registration {
 	nothing := func(parsers.Event[proxy.Message]) {} // it gives no rows
 
 	overTCP := tls.Protocol(tls.Config{})
+	web := http.Protocol(http.Config{Headers: c.cfg.Headers, MaxPending: c.cfg.MaxPending, BodyHash: c.cfg.BodyHash, BodyType: c.cfg.BodyType})
 	list := []parsers.Registration{
 		parsers.On(overTCP, handshake),
-		parsers.On(http.Protocol(http.Config{Headers: c.cfg.Headers, MaxPending: c.cfg.MaxPending, BodyHash: c.cfg.BodyHash, BodyType: c.cfg.BodyType}), exchange),
+		parsers.On(web, exchange),
 		parsers.On(http2.Protocol(http2.Config{Headers: c.cfg.Headers, MaxStreams: c.cfg.MaxPending, BodyHash: c.cfg.BodyHash, BodyType: c.cfg.BodyType}), exchange2),
 		parsers.On(proxy.SOCKS(), nothing),
 		parsers.On(proxy.PROXY(), nothing),
@@ -85,6 +86,8 @@ func (c *Collector) protocols() []parsers.Registration {
 		parsers.On(carried.TDS(overTCP.Stream), handshake),
 		parsers.On(carried.FTP(overTCP.Stream), handshake),
 		parsers.On(carried.RADIUS(overTCP.Stream), handshake),
+		parsers.On(carried.WebSocket(overTCP), handshake),
+		parsers.On(carried.WebSocket(web), exchange),
 	}
 	for i, t := range c.own {
 		list = append(list, t.On(func(f *flows.Flow, message any) {

@@ -79,7 +79,7 @@ func classes() []class {
 		{"a connection of no packet", []string{"zeek conn"}, noPacket},
 		{"part of the packets", []string{"zeek conn"}, partOfPackets},
 		{"a body of the claimed length", []string{"zeek http"}, claimedLength},
-		{"what a WebSocket carries", []string{"zeek http", "zeek ssl"}, inWebSocket},
+		{"the answer within a WebSocket", []string{"zeek http"}, answerInWebSocket},
 		{"who began without a handshake", []string{"zeek conn", "arkime flows", "suricata checks"}, whoBegan},
 	}
 }
@@ -704,32 +704,22 @@ func claimedLength(e *Evidence) bool {
 	return before && sum == 0
 }
 
-// inWebSocket: an exchange of ours went over to WebSocket: of the same
-// connection, or, where the log has no addresses, the only one of the capture; and the row
-// is not that exchange, or has the status of what is inside.
-func inWebSocket(e *Evidence) bool {
-	if e.Truth == nil || e.View == nil {
+// answerInWebSocket: Zeek has the status of an exchange that the WebSocket carries at the one
+// that went over to it, and none at its own.
+func answerInWebSocket(e *Evidence) bool {
+	if e.Ours == nil || e.Truth == nil || e.Column != "status_code" {
 		return false
 	}
-	socket := func(t *Table, i int) bool {
-		return t.Get(i, "outcome") == "upgraded" && t.Get(i, "status") == "101" && strings.Contains(strings.ToLower(t.Get(i, "upgrade")), "websocket")
+	upgraded := func(r *Record) bool {
+		return e.at("http", r, "outcome") == "upgraded" && e.main(r, "status_code") == "101" && strings.Contains(strings.ToLower(e.at("http", r, "upgrade")), "websocket")
 	}
-	t, _ := e.View.Table("http")
-	if e.Ours != nil {
-		return e.Kind == &zeekHTTPKind && e.Column == "status_code" && socket(t, e.Ours.Row)
+	has := func(rs []*Record, status string, except *Record) bool {
+		return slices.ContainsFunc(rs, func(r *Record) bool { return r != except && e.main(r, "status_code") == status })
 	}
-	r := e.Truth.Raw
-	found := false
-	for i := range t.Len() {
-		if _, ok := r["id.orig_h"]; ok {
-			found = found || socket(t, i) && ourPair(t, i) == pairOf(r["id.orig_h"], r["id.orig_p"], r["id.resp_h"], r["id.resp_p"])
-		} else if !socket(t, i) {
-			return false
-		} else {
-			found = true
-		}
+	if upgraded(e.Ours) {
+		return e.TruthText != "" && has(e.Group.Ours, e.TruthText, e.Ours)
 	}
-	return found
+	return e.TruthText == "" && slices.ContainsFunc(e.Group.Ours, upgraded) && has(e.Group.Truth, e.OursText, e.Truth)
 }
 
 // whoBegan: neither has seen a SYN, and the peer takes the other end for who began.

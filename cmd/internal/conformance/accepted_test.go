@@ -227,14 +227,8 @@ func TestClasses(t *testing.T) {
 			map[string][]string{"http": {"response_content_length", "4"}}, "a body of the claimed length"},
 		{"claimed otherwise", "zeek http", &zeekHTTPKind, []Record{mainOf(&zeekHTTPKind, "a b", "response_body_len", "0")}, []Record{mainOf(&zeekHTTPKind, "a b", "response_body_len", "4")},
 			map[string][]string{"http": {"response_content_length", "5"}}, ""},
-		{"WebSocket", "zeek ssl", &zeekSSLKind, []Record{with(mainOf(&zeekSSLKind, ""), raw{})}, nil, map[string][]string{"http": {"outcome", "upgraded", "status", "101", "upgrade", "WebSocket"}}, "what a WebSocket carries"},
-		{"WebSocket, its answer", "zeek http", &zeekHTTPKind, []Record{with(mainOf(&zeekHTTPKind, "", "status_code", "301"), raw{})}, []Record{mainOf(&zeekHTTPKind, "", "status_code", "101")},
-			map[string][]string{"http": {"outcome", "upgraded", "status", "101", "upgrade", "websocket"}}, "what a WebSocket carries"},
-		{"WebSocket, another host", "zeek http", &zeekHTTPKind, []Record{with(mainOf(&zeekHTTPKind, "", "host", "a"), raw{})}, []Record{mainOf(&zeekHTTPKind, "", "host", "b")},
-			map[string][]string{"http": {"outcome", "upgraded", "status", "101", "upgrade", "websocket"}}, ""},
-		{"no WebSocket", "zeek ssl", &zeekSSLKind, []Record{with(mainOf(&zeekSSLKind, ""), raw{})}, nil, map[string][]string{"http": {"outcome", "complete", "status", "200"}}, ""},
-		{"WebSocket elsewhere", "zeek ssl", &zeekSSLKind, []Record{with(mainOf(&zeekSSLKind, ""), raw{"id.orig_h": "1.0.0.1", "id.orig_p": "10", "id.resp_h": "1.0.0.2", "id.resp_p": "80"})}, nil,
-			map[string][]string{"http": append([]string{"outcome", "upgraded", "status", "101", "upgrade", "websocket"}, ours...)}, ""},
+		{"no answer of a WebSocket", "zeek http", &zeekHTTPKind, []Record{mainOf(&zeekHTTPKind, "", "status_code", "301")}, []Record{mainOf(&zeekHTTPKind, "", "status_code", "101")},
+			map[string][]string{"http": {"outcome", "upgraded", "upgrade", "websocket"}}, ""},
 	} {
 		d := datasetOf(tt.view)
 		var got, uncovered []string
@@ -253,6 +247,38 @@ func TestClasses(t *testing.T) {
 		}
 		if strings.Join(got, ", ") != tt.want || (tt.want == "") != (len(uncovered) > 0) {
 			t.Errorf("%s: %q, uncovered %q, want %q", tt.name, got, uncovered, tt.want)
+		}
+	}
+}
+
+// TestAnswerInWebSocket: an exchange that went over to WebSocket, and one within.
+func TestAnswerInWebSocket(t *testing.T) {
+	row := func(uri, status string, i int) Record {
+		r := mainOf(&zeekHTTPKind, "", "uri", uri, "status_code", status)
+		r.Row = i
+		return r
+	}
+	for _, tt := range []struct {
+		upgrade string
+		theirs  [2]string
+		ours    [2]string
+		want    string
+	}{
+		{"websocket", [2]string{"301", ""}, [2]string{"101", "301"}, "the answer within a WebSocket, the answer within a WebSocket"},
+		{"h2c", [2]string{"301", ""}, [2]string{"101", "301"}, ", "},
+		{"websocket", [2]string{"301", ""}, [2]string{"101", "302"}, ", "},
+		{"websocket", [2]string{"101", ""}, [2]string{"101", "301"}, ""},
+	} {
+		d := datasetOf(nil)
+		d.tables["http"] = NewTable([]string{"outcome", "upgrade"}, [][]string{{"upgraded", tt.upgrade}, {"complete", ""}})
+		var got []string
+		Match(&zeekHTTPKind, []Record{row("/a", tt.theirs[0], 0), row("/b", tt.theirs[1], 0)}, []Record{row("/a", tt.ours[0], 0), row("/b", tt.ours[1], 1)}, func(e *Evidence) string {
+			e.View = d
+			got = append(got, accept("zeek http", e))
+			return ""
+		})
+		if s := strings.Join(got, ", "); s != tt.want {
+			t.Errorf("%+v: %q", tt, s)
 		}
 	}
 }
