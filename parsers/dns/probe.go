@@ -10,7 +10,8 @@ import (
 // stream, is DNS.
 //
 // On a port of DNS (port53ish: 53, 5353, 5355) two of three suffice: a known
-// opcode; counts that the message has room for; a first question that reads.
+// opcode; counts that the message has room for; a first question that reads,
+// in a stream one of a registered class.
 // On any other port the whole message must be well-formed and ordinary: a
 // query of one question for a registered type, or its response, with flags
 // that fit, every record in place and the end where it should be.
@@ -38,7 +39,7 @@ func Probe(data []byte, tcp, port53ish bool) parsers.Verdict {
 			return parsers.No
 		}
 	}
-	if !plausible(data, size) {
+	if !plausible(data, size, tcp) {
 		if tcp && port53ish && hopeful(data, size) {
 			return parsers.Maybe
 		}
@@ -52,8 +53,8 @@ func Probe(data []byte, tcp, port53ish bool) parsers.Verdict {
 
 // plausible says whether a message of size bytes that begins with data could
 // be DNS, well-formed or not.
-func plausible(data []byte, size int) bool {
-	opcode, room, question := signs(data, size)
+func plausible(data []byte, size int, tcp bool) bool {
+	opcode, room, question := signs(data, size, tcp)
 	return opcode && room || opcode && question || room && question
 }
 
@@ -61,7 +62,7 @@ func plausible(data []byte, size int) bool {
 // first question is whole.
 func hopeful(data []byte, size int) bool {
 	questions := int(binary.BigEndian.Uint16(data[4:]))
-	opcode, room, _ := signs(data, size)
+	opcode, room, _ := signs(data, size, true)
 	if len(data) == size || questions == 0 || !opcode && !room {
 		return false
 	}
@@ -72,18 +73,28 @@ func hopeful(data []byte, size int) bool {
 	if off-headerLen >= maxName || off == headerLen && off < len(data) && data[off] >= 0xc0 {
 		return false
 	}
-	return off >= len(data) || data[off] == 0 || data[off] >= 0xc0
+	switch {
+	case off >= len(data):
+		return true
+	case data[off] == 0:
+		return off+5 > len(data) // else plausible has seen the type and the class
+	}
+	return data[off] >= 0xc0 && off+6 > len(data)
 }
 
-func signs(data []byte, size int) (opcode, room, question bool) {
+func signs(data []byte, size int, tcp bool) (opcode, room, question bool) {
 	o := readOutline(data)
 	if !o.header {
 		return
 	}
 	// The shortest question is 5 bytes, the shortest record 11.
 	least := headerLen + 5*int(o.counts[0]) + 11*(int(o.counts[1])+int(o.counts[2])+int(o.counts[3]))
-	// There is nothing yet that the first name could point to.
-	return OpcodeName(o.opcode()) != "", least <= size, o.questionEnd > 0 && data[headerLen] < 0xc0
+	// There is nothing yet that the first name could point to. Five values of a
+	// class's 16 bits are registered (RFC 6895 section 3.2): what else begins a
+	// stream by a length and a name is seldom DNS, other than a damaged datagram.
+	question = o.questionEnd > 0 && data[headerLen] < 0xc0 &&
+		(!tcp || ClassName(binary.BigEndian.Uint16(data[o.questionEnd-2:])) != "")
+	return OpcodeName(o.opcode()) != "", least <= size, question
 }
 
 // ordinary says whether data is DNS beyond doubt.

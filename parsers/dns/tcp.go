@@ -100,7 +100,7 @@ func (p *TCP) message(dst []Transaction, side flows.Side, m *message) []Transact
 	if m.size < headerLen {
 		m.cut = TCPLength
 		p.sides[side].close()
-	} else if !plausible(m.data, m.size) {
+	} else if !plausible(m.data, m.size, true) {
 		p.sides[side].close()
 	}
 	s := &p.sides[side]
