@@ -669,7 +669,7 @@ func TestProbe(t *testing.T) {
 		{"stream, HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", true, parsers.No, parsers.No},
 		{"stream, TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03aaaaaaaaaaaaaaaaaaaaaaaa", true, parsers.No, parsers.No},
 		{"stream, an executable", "MZ\xe8\x00\x00\x00\x00[REU\x89\xe5\x81\xc3\xd6B\x00\x00\xff\xd3\x81\xc3#i", true, parsers.No, parsers.No},
-		{"more counts than bytes, and a question that points", header(1, 0, 1, 500) + "\xc0\x0c\x00\x01\x00\x01", false, parsers.No, parsers.No},
+		{"more counts than bytes, and a question that points", header(1, 0, 1, 500) + "\xc0\x0c\x00\x01\x00\x01", false, parsers.Yes, parsers.No},
 		{"stream, code behind a length", "\xff\x75\x18\x68\x00\x40\x10\x00\xff\x75\x10\xe8\xe1\x3a\x00\x00\x8b\xf8\x83\xc4\x0c", true, parsers.No, parsers.No},
 		{"class of no registry", header(1, 0, 1, 500) + question("a.b", 1)[:5] + "\x00\x01\xf8\x83", false, parsers.Yes, parsers.No},
 		{"stream, SSH", "SSH-2.0-OpenSSH_9.6\r\n", true, parsers.No, parsers.No},

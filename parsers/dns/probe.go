@@ -89,11 +89,11 @@ func signs(data []byte, size int, tcp bool) (opcode, room, question bool) {
 	}
 	// The shortest question is 5 bytes, the shortest record 11.
 	least := headerLen + 5*int(o.counts[0]) + 11*(int(o.counts[1])+int(o.counts[2])+int(o.counts[3]))
-	// There is nothing yet that the first name could point to. Five values of a
-	// class's 16 bits are registered (RFC 6895 section 3.2): what else begins a
-	// stream by a length and a name is seldom DNS, other than a damaged datagram.
-	question = o.questionEnd > 0 && data[headerLen] < 0xc0 &&
-		(!tcp || ClassName(binary.BigEndian.Uint16(data[o.questionEnd-2:])) != "")
+	// A datagram on the port is DNS, if damaged. A stream may be anything: there a
+	// first name that points (nothing precedes it) and a class that is none of
+	// the five registered (RFC 6895 section 3.2) are no signs of DNS.
+	question = o.questionEnd > 0 && (!tcp || data[headerLen] < 0xc0 &&
+		ClassName(binary.BigEndian.Uint16(data[o.questionEnd-2:])) != "")
 	return OpcodeName(o.opcode()) != "", least <= size, question
 }
 
