@@ -88,6 +88,15 @@ func made(t *testing.T, name string) (cfg run.Config) {
 		write(tcpCapture(22, 0, "SSH-2.0-a\r\n", "SSH-2.0-b\r\n", strings.Repeat("\x00", 40)))
 	case "made/dns-error-text": // RFC 8914: an answer with the option extended error, code 18 and text
 		write(dnsErrorCapture())
+	case "made/tls-oversize": // a client's hello, and a server's message certificate of 600,000 bytes in 50 records
+		hello := "\x03\x03" + strings.Repeat("r", 32) + "\x00\x00\x02\x00\x2f\x01\x00"
+		payloads := []string{"\x16\x03\x01\x00\x2d\x01\x00\x00\x29" + hello, "\x16\x03\x03\x00\x2a\x02\x00\x00\x26" + hello[:35] + "\x00\x2f\x00"}
+		chain := "\x0b\x09\x27\xc0" + strings.Repeat("\x00", 600_000)
+		for ; chain != ""; chain = chain[min(12_000, len(chain)):] {
+			part := chain[:min(12_000, len(chain))]
+			payloads = append(payloads, "", "\x16\x03\x03"+string(binary.BigEndian.AppendUint16(nil, uint16(len(part))))+part)
+		}
+		write(tcpCapture(443, 0, payloads...))
 	default:
 		t.Fatalf("nothing is made under the name of %s", name)
 	}
