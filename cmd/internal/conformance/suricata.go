@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"encoding/json"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -69,8 +70,13 @@ func (p *suricata) views(c *Capture) []view {
 			if r["event_type"] == "flow" && strconv.Itoa(n) != r["count"] {
 				turned, _ := countMatches(d, turnedAround(t), "flow", match)
 				raw["turned"] = strconv.Itoa(turned)
-				if len(match) == 1 { // all flows
-					raw["split"] = strconv.Itoa(n + splitByVLAN(t, rows))
+				if split := splitByVLAN(t, rows); len(match) == 1 { // all flows
+					raw["split"] = strconv.Itoa(n + split)
+				} else if _, ok := match["vlan"]; ok && split > 0 { // the other end's half
+					rest := maps.Clone(match)
+					delete(rest, "vlan")
+					half, _ := countMatches(d, turnedAround(t), "flow", rest)
+					raw["split"] = strconv.Itoa(n + half)
 				}
 			}
 			group := r["test"] + " " + key
