@@ -72,10 +72,7 @@ type sent struct {
 }
 
 // transcript is a parser that says what it is fed, each call's bytes by themselves.
-type transcript struct {
-	out  []string
-	held strings.Builder
-}
+type transcript struct{ held strings.Builder }
 
 func (p *transcript) add(format string, args ...any) { fmt.Fprintf(&p.held, format, args...) }
 

@@ -151,7 +151,8 @@ func (x *comparison) ofKind(kind eventKind, rows []map[string]string, d *conform
 	pairs := int64(len(rows))
 	for i := range diffs {
 		f := &diffs[i]
-		class, what := f.Accepted, f.What
+		class := f.Accepted
+		var what string
 		switch f.What {
 		case "missing":
 			pairs--

@@ -23,11 +23,7 @@ type wrap struct {
 	macs  bool // MAC addresses are no longer the same
 }
 
-// Addresses of the carriers: of the networks for benchmarks (RFC 2544, RFC 5180), so that no capture has them.
-const (
-	carrier4 = "198.18.77."
-	carrier6 = "2001:2:0:77::"
-)
+// Carriers' addresses are of the networks for benchmarks (RFC 2544, RFC 5180), so that no capture has them.
 
 func outer4(proto byte, rest int) []byte {
 	b := []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, proto, 0, 0, 198, 18, 77, 1, 198, 18, 77, 2}
