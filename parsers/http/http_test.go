@@ -613,3 +613,23 @@ func BenchmarkChunked(b *testing.B) {
 		}
 	}
 }
+
+// A gap behind a line of which the beginning, and where its packet began, is held no more.
+func TestGapBehindLongLine(t *testing.T) {
+	for _, size := range []int{100, maxGlued - 1, maxGlued, maxGlued + 1, 2*maxGlued + 1, 5 * maxGlued} {
+		for _, packet := range []int{100, 1460, maxGlued + 100, 1 << 20} {
+			for _, end := range []string{"", "\n", "\r\nGET /", "\r\n\r\nHTTP/1.1 200"} {
+				p := New(Config{})
+				at := flows.Stamp{Time: 1}
+				out := p.Gap(nil, flows.Responder, at, 10)
+				for data := []byte(strings.Repeat("x", size) + end); len(data) > 0; data = data[min(packet, len(data)):] {
+					at.Time++
+					out = p.Feed(out, flows.Responder, at, data[:min(packet, len(data))])
+				}
+				at.Time++
+				out = p.Gap(out, flows.Responder, at, 10)
+				p.End(out)
+			}
+		}
+	}
+}

@@ -201,6 +201,9 @@ func (p *Parser) cutLine(dst []Exchange, s *stream, side flows.Side, at flows.St
 	switch {
 	case s.state == lostSync && s.nmarks > 0:
 		m := s.marks[s.nmarks-1]
+		if m.offset < 0 || m.offset > len(line) {
+			return dst // the packet began before what is held, or its bytes are taken
+		}
 		line, start = line[m.offset:], m.at
 		certain = certain || bytes.Contains(line, []byte(" HTTP/"))
 	case s.state == between:
