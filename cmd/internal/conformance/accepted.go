@@ -62,6 +62,7 @@ func classes() []class {
 		{"field lines that break the grammar", []string{"http"}, brokenFields},
 		{"a hole that is filled late", []string{"http"}, filledLate},
 		{"a version that was not there", []string{"http"}, cutVersion},
+		{"requests in one packet", []string{"http"}, onePacket},
 		{"text that the capture cuts", []string{"http"}, cutText},
 		{"a packet of OpenVPN sent again", []string{"tls"}, againInOpenVPN},
 		{"both ends send a client hello", []string{"tls"}, bothClients},
@@ -584,9 +585,24 @@ func namedByPort(e *Evidence) bool {
 			return false
 		}
 	}
-	known := map[string][]string{"http": {"80", "8080", "3128"}, "tls": {"443"}, "gtp": {"2123", "2152", "3386"}}
+	known := map[string][]string{"http": {"80", "8080", "3128"}, "tls": {"443"}, "dns": {"53", "5353"}, "gtp": {"2123", "2152", "3386"}}
 	for _, name := range strings.Split(e.TruthText, "|") {
 		if slices.Contains(known[name], r["a_port"]) || slices.Contains(known[name], r["b_port"]) {
+			return true
+		}
+	}
+	return false
+}
+
+// onePacket: a later request of the packet that holds ours has the truth's target.
+func onePacket(e *Evidence) bool {
+	if e.Column != "target_answered" || e.View == nil {
+		return false
+	}
+	t, _ := e.View.Table("http")
+	for i := range t.Len() {
+		if t.Get(i, "target") == e.TruthText && t.Get(i, "flow_id") == e.ours("http", "flow_id") &&
+			t.Get(i, "first_packet") == e.ours("http", "first_packet") {
 			return true
 		}
 	}
