@@ -43,6 +43,7 @@ func classes() []class {
 		{"a stream begun anew", []string{"flows"}, begunAnew},
 		{"a retransmission in a stream begun anew", []string{"tls"}, retransmittedAnew},
 		{"UDP longer than its datagram", []string{"flows"}, longUDP},
+		{"a checksum behind FabricPath", []string{"flows"}, behindFabricPath},
 		{"a jumbogram", []string{"flows"}, jumbogram},
 		{"a TCP header that cannot be", []string{"flows"}, impossibleTCP},
 		{"fragments never put together", []string{"flows"}, unassembled},
@@ -70,6 +71,7 @@ func classes() []class {
 		{"JA4 of a hello without signature algorithms", []string{"suricata checks"}, noSignatures},
 		{"a server name that is an address", []string{"ndpi ja3"}, addressName},
 		{"a name by port", []string{"ndpi app_proto"}, namedByPort},
+		{"DNS within HTTP", []string{"suricata checks"}, dnsInHTTP},
 		{"one tuple on several VLANs", []string{"ndpi ja3", "suricata checks"}, severalVLANs},
 		{"a transaction of DHCPv6", []string{"arkime flows"}, transactionDHCPv6},
 		{"a server hello of an early draft", []string{"tls"}, earlyDraft},
@@ -241,6 +243,44 @@ func longInFrames(e *Evidence) bool {
 	}
 	truth, ours := e.number(e.Truth, e.Column), e.number(e.Ours, e.Column)
 	return slices.ContainsFunc([]int{0, 1}, func(side int) bool { return claimed[side] == truth && held[side] == ours })
+}
+
+// behindFabricPath goes through the capture: what we have more is the flow's packets in FabricPath
+// that reach into the last four bytes of their frames.
+func behindFabricPath(e *Evidence) bool {
+	if e.Truth == nil || e.Ours == nil || e.View == nil || e.View.capture == "" || !strings.HasPrefix(e.Truth.Group, "udp ") {
+		return false
+	}
+	more := e.number(e.Ours, "fwd_packets") + e.number(e.Ours, "rev_packets") - e.number(e.Truth, "fwd_packets") - e.number(e.Truth, "rev_packets")
+	ends := pairOf(e.ours("flows", "src_ip"), e.ours("flows", "src_port"), e.ours("flows", "dst_ip"), e.ours("flows", "dst_port"))
+	for c, err := range ingest.Packets(e.View.capture) {
+		if err != nil {
+			return false
+		}
+		p := c.Packet
+		v6 := p.Flags&flows.IPv6 != 0
+		frame := int(p.Link) - 16 // of FabricPath's header the last four bytes are its type and its tag
+		if p.Proto == flows.ProtoUDP && frame >= 0 && binary.BigEndian.Uint16(c.Data[frame+12:]) == 0x8903 &&
+			frame+int(p.WireLen)-int(p.Network)-int(p.IPLen) < 4 &&
+			ends == pairOf(string(schema.AppendAddr(nil, &p.Src, v6)), strconv.Itoa(int(p.SrcPort)), string(schema.AppendAddr(nil, &p.Dst, v6)), strconv.Itoa(int(p.DstPort))) {
+			more--
+		}
+	}
+	return more == 0
+}
+
+// dnsInHTTP: the capture has an HTTP message of DNS, which our table, of UDP and TCP, is not about.
+func dnsInHTTP(e *Evidence) bool {
+	if e.Truth == nil || e.View == nil || e.Truth.Raw["event_type"] != "dns" {
+		return false
+	}
+	t, _ := e.View.Table("http")
+	for i := range t.Len() {
+		if t.Get(i, "request_content_type") == "application/dns-message" || t.Get(i, "response_content_type") == "application/dns-message" {
+			return true
+		}
+	}
+	return false
 }
 
 // jumbogram: tshark takes the length field, which is 0, for the payload's length.
