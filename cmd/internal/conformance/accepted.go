@@ -252,6 +252,9 @@ func behindFabricPath(e *Evidence) bool {
 		return false
 	}
 	more := e.number(e.Ours, "fwd_packets") + e.number(e.Ours, "rev_packets") - e.number(e.Truth, "fwd_packets") - e.number(e.Truth, "rev_packets")
+	if more <= 0 {
+		return false
+	}
 	ends := pairOf(e.ours("flows", "src_ip"), e.ours("flows", "src_port"), e.ours("flows", "dst_ip"), e.ours("flows", "dst_port"))
 	for c, err := range ingest.Packets(e.View.capture) {
 		if err != nil {
